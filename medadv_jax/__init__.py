@@ -1,0 +1,1 @@
+"""Generalizability against robustness of medical image models, in JAX."""
