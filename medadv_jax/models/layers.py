@@ -1,0 +1,131 @@
+"""What the convolution nets share: convolution with normalisation, and depthwise convolution.
+
+Layers whose XLA kernel is slow on CPU take another form there, with the same numbers.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Padding: TypeAlias = str | tuple[tuple[int, int], tuple[int, int]]
+"""'SAME', 'VALID', or the zeros before and after each side: ((top, bottom), (left, right))."""
+
+
+class ConvBN(nn.Module):
+    """Convolution without bias, batch normalisation, activation.
+
+    Attributes:
+      features: Channels of the output.
+      kernel: Sides of the kernel.
+      strides: Step of the kernel, the same along both sides.
+      padding: See `Padding`.
+      activation: Applied last.
+    """
+
+    features: int
+    kernel: tuple[int, int] = (1, 1)
+    strides: int = 1
+    padding: Padding = "SAME"
+    activation: Callable[[Array], Array] = nn.relu
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b i j f"]:
+        """Returns the feature map."""
+        strides = (self.strides, self.strides)
+        x = nn.Conv(self.features, self.kernel, strides, self.padding, use_bias=False, name="conv")(
+            x
+        )
+        return self.activation(batch_norm("bn", train)(x))
+
+
+class DepthwiseConvBN(nn.Module):
+    """3x3 depthwise convolution without bias, batch normalisation, activation.
+
+    Attributes:
+      strides: Step of the kernel, the same along both sides.
+      padding: See `Padding`.
+      activation: Applied last.
+    """
+
+    strides: int = 1
+    padding: Padding = "SAME"
+    activation: Callable[[Array], Array] = nn.relu
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b i j c"]:
+        """Returns the feature map, with the channels of the input."""
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, 1, x.shape[-1]))
+        x = depthwise_conv(x, kernel, self.strides, self.padding)
+        return self.activation(batch_norm("bn", train)(x))
+
+
+def batch_norm(name: str, train: bool) -> nn.BatchNorm:
+    """Returns the batch normalisation of every net; epsilon as in torchvision, timm and Keras."""
+    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-3, name=name)
+
+
+def depthwise_conv(
+    x: Float[Array, "b h w c"],
+    kernel: Float[Array, "m n 1 c"],
+    strides: int = 1,
+    padding: Padding = "SAME",
+) -> Float[Array, "b i j c"]:
+    """Convolves every channel with its own kernel.
+
+    On CPU it is a sum of shifted products: XLA's grouped convolution takes about ten times as long.
+
+    Args:
+      x: `(b, h, w, c)`.
+      kernel: `(m, n, 1, c)`.
+      strides: Step of the kernel, the same along both sides.
+      padding: See `Padding`.
+
+    Returns:
+      `(b, i, j, c)`.
+
+    >>> depthwise_conv(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 1, 2)))[0, :, :, 0]
+    Array([[4., 6., 6., 4.],
+           [6., 9., 9., 6.],
+           [6., 9., 9., 6.],
+           [4., 6., 6., 4.]], dtype=float32)
+    """
+    form = _depthwise_shifted if on_cpu() else _depthwise_grouped
+    return form(x, kernel, strides, padding)
+
+
+def on_cpu() -> bool:
+    """Returns whether programs run on CPU unless told otherwise."""
+    return jax.default_backend() == "cpu"
+
+
+def _depthwise_grouped(x: Array, kernel: Array, strides: int, padding: Padding) -> Array:
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (strides, strides),
+        padding,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1],
+    )
+
+
+def _depthwise_shifted(x: Array, kernel: Array, strides: int, padding: Padding) -> Array:
+    sides = kernel.shape[:2]
+    if isinstance(padding, str):
+        pairs = jax.lax.padtype_to_pads(x.shape[1:3], sides, (strides, strides), padding)
+    else:
+        pairs = padding
+    x = jnp.pad(x, ((0, 0), *pairs, (0, 0)))
+    b, h, w, c = x.shape
+    rows, columns = h - sides[0] + 1, w - sides[1] + 1
+    taps = [
+        jax.lax.slice(x, (0, i, j, 0), (b, i + rows, j + columns, c), (1, strides, strides, 1))
+        * kernel[i, j].reshape(1, 1, 1, c)
+        for i in range(sides[0])
+        for j in range(sides[1])
+    ]
+    return sum(taps[1:], start=taps[0])
