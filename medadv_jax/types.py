@@ -7,7 +7,15 @@ entry a class. `eps` and every other size of a perturbation is in the same unit 
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, dataclass_transform
+from typing import (
+    Any,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    dataclass_transform,
+    runtime_checkable,
+)
 
 import numpy as np
 from jax.tree_util import register_dataclass
@@ -31,6 +39,7 @@ PRNGKeys: TypeAlias = Key[Array, " b"]
 """One typed random key per example."""
 
 
+@runtime_checkable
 class Predict(Protocol):
     """A model in evaluation mode: a callable pytree from a batch of images to a batch of logits.
 
@@ -100,11 +109,12 @@ def attack(cls: type[T]) -> type[T]:
     return register_dataclass(dataclasses.dataclass(frozen=True, kw_only=True)(cls))
 
 
+@runtime_checkable
 class StepwiseAttack(Protocol):
     """An attack on one image that takes one step at a time; `attacks.run` is its engine.
 
-    `predict` maps one image to its logits. A state is a NamedTuple with at least `image` (what would
-    be returned now), `done` (nothing is left to do) and `flat` (see `Result`).
+    `predict` maps one image to its logits. A state is a NamedTuple with at least `image` (what
+    would be returned now), `done` (nothing is left to do) and `flat` (see `Result`).
 
     Attributes:
       size: Name of the field that makes the attack stronger, None if there is no such field.
@@ -136,6 +146,7 @@ class StepwiseAttack(Protocol):
         ...
 
 
+@runtime_checkable
 class CompositeAttack(Protocol):
     """An attack made of attacks: it gets the engine and the whole batch."""
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import flax.linen as nn
-import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass
