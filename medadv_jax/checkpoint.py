@@ -28,7 +28,7 @@ class Checkpoints:
         self.directory = pathlib.Path(directory).absolute()
         latest_two = ocp.training.preservation_policies.LatestN(2)
         self._orbax = ocp.training.Checkpointer(
-            self.directory,
+            str(self.directory),
             preservation_policy=latest_two,  # pyright: ignore[reportArgumentType] (orbax 0.12's hint)
             cleanup_tmp_directories=True,
         )
