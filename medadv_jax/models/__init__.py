@@ -9,14 +9,19 @@ import jax.numpy as jnp
 
 from medadv_jax.models.bind import (
     Bound as Bound,
+    Statistic as Statistic,
     apply as apply,
     bind as bind,
     normalise as normalise,
 )
+from medadv_jax.models.inception_v3 import InceptionV3 as InceptionV3
+from medadv_jax.models.inception_v4 import InceptionV4 as InceptionV4
 from medadv_jax.models.mobilenet import MobileNet as MobileNet
 from medadv_jax.types import PRNGKey, Variables
 
 _MODELS: dict[str, type[nn.Module]] = {
+    "inception_v3": InceptionV3,
+    "inception_v4": InceptionV4,
     "mobilenet": MobileNet,
 }
 

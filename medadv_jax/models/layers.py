@@ -97,6 +97,19 @@ def depthwise_conv(
     return form(x, kernel, strides, padding)
 
 
+def avg_pool(x: Float[Array, "b h w c"], *, count_padding: bool = True) -> Float[Array, "b h w c"]:
+    """Averages every 3x3 window; the sides stay.
+
+    Args:
+      x: `(b, h, w, c)`.
+      count_padding: Whether the zeros beyond the edge count as pixels.
+
+    Returns:
+      `(b, h, w, c)`.
+    """
+    return nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=count_padding)
+
+
 def on_cpu() -> bool:
     """Returns whether programs run on CPU unless told otherwise."""
     return jax.default_backend() == "cpu"
