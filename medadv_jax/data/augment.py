@@ -1,0 +1,98 @@
+"""Random views of an image for training, on the host and in uint8."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import PIL.Image
+
+Augment = Callable[[np.random.Generator, np.ndarray], np.ndarray]
+"""From a random generator and a uint8 image `(h, w, 3)` to a uint8 image."""
+
+_GREY = np.array([0.299, 0.587, 0.114])
+
+
+def dermoscopy(size: int, strength: float = 1.0) -> Augment:
+    """Makes the augmentation that dermoscopy allows: a lesion has no upright and no fixed scale.
+
+    Flips, a rotation by any angle, a zoom of 0.8 to 1.25, a change of aspect by up to 10 % and a
+    shift by up to 8 % are one bilinear warp; what lies outside the image is its mirror image.
+    Brightness and contrast (15 %), saturation (20 %) and the balance of the channels (5 %) are one
+    affine map of the colours.
+
+    Args:
+      size: Side of the result in pixels.
+      strength: Scales every range but the rotation and the flips; 0 leaves these two.
+
+    Returns:
+      `augment(rng, image)`, from a uint8 image `(h, w, 3)` to one `(size, size, 3)`. At zoom 1 the
+      shorter side of the image fills the result.
+
+    Raises:
+      ValueError: `size` is below one or `strength` is not in [0, 2].
+
+    >>> augment = dermoscopy(80)
+    >>> augment(np.random.default_rng(0), np.zeros((90, 120, 3), np.uint8)).shape
+    (80, 80, 3)
+    """
+    if size < 1:
+        raise ValueError(f"size is a number of pixels, at least 1, got {size}.")
+    if not 0 <= strength <= 2:
+        raise ValueError(f"strength is in [0, 2], got {strength}.")
+
+    def augment(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+        draws = rng.uniform(-1, 1, 12)
+        canvas, matrix = _warp(draws[:6], image, size, strength)
+        view = PIL.Image.fromarray(canvas).transform(
+            (size, size), PIL.Image.Transform.AFFINE, matrix, PIL.Image.Resampling.BILINEAR
+        )
+        return np.asarray(view.convert("RGB", _colour(draws[6:], strength)))
+
+    return augment
+
+
+def _warp(
+    draws: np.ndarray, image: np.ndarray, size: int, strength: float
+) -> tuple[np.ndarray, tuple[float, ...]]:
+    """Returns the image with a mirrored margin, and the six numbers that map output to it."""
+    height, width = image.shape[:2]
+    zoom = 1.25 ** (strength * draws[0])
+    aspect = 1.1 ** (strength * draws[1] / 2)
+    angle = math.pi * draws[2]
+    shift = 0.08 * strength * draws[3:5] * min(height, width)
+    flip = 1 if draws[5] < 0 else -1
+
+    # With a free angle one mirror axis reaches every orientation.
+    step = min(height, width) / size / zoom
+    a, b = step * aspect * flip * math.cos(angle), -step / aspect * math.sin(angle)
+    c, d = step * aspect * flip * math.sin(angle), step / aspect * math.cos(angle)
+    centre = (size - 1) / 2
+    reach_x, reach_y = (abs(a) + abs(b)) * size / 2, (abs(c) + abs(d)) * size / 2
+    centre_x, centre_y = width / 2 + shift[0], height / 2 + shift[1]
+    margin = max(reach_x - centre_x, centre_x + reach_x - width)
+    margin = max(margin, reach_y - centre_y, centre_y + reach_y - height, 0)
+    margin = math.ceil(margin) + 1
+    # PIL maps the centre of a pixel: it adds one half to the output's coordinates itself.
+    half = centre + 0.5
+    matrix = (
+        *(a, b, centre_x + margin - (a + b) * half),
+        *(c, d, centre_y + margin - (c + d) * half),
+    )
+    return _mirror(_mirror(image, margin, axis=0), margin, axis=1), matrix
+
+
+def _mirror(image: np.ndarray, margin: int, axis: int) -> np.ndarray:
+    """Returns the image with a mirrored margin along an axis; `np.pad` is three times slower."""
+    length = image.shape[axis]
+    margins = np.arange(-margin, length + margin) % (2 * length)
+    return np.take(image, np.where(margins < length, margins, 2 * length - 1 - margins), axis=axis)
+
+
+def _colour(draws: np.ndarray, strength: float) -> tuple[float, ...]:
+    """Returns the twelve numbers of an affine map of the colours, row by row."""
+    brightness, contrast, saturation = 1 + np.array([0.15, 0.15, 0.2]) * strength * draws[:3]
+    balance = 1 + 0.05 * strength * draws[3:]
+    mix = saturation * np.eye(3) + (1 - saturation) * np.ones((3, 1)) * _GREY
+    linear = contrast * brightness * balance[:, None] * mix
+    offset = np.full((3, 1), 127.5 * (1 - contrast))
+    return tuple(np.concatenate([linear, offset], axis=1).ravel())

@@ -1,0 +1,72 @@
+"""HAM10000: 10,015 dermoscopic images of pigmented skin lesions in seven diagnoses."""
+
+import pathlib
+
+import numpy as np
+
+from medadv_jax.data import splits
+from medadv_jax.data.table import Table, arrange, index_images, need, read_csv, stamp
+
+HOMEPAGE = "https://doi.org/10.7910/DVN/DBW86T"
+CLASS_NAMES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
+IMAGE_FOLDERS = ("HAM10000_images_part_1", "HAM10000_images_part_2", "HAM10000_images")
+
+
+def table(data_dir: pathlib.Path, *, seed: int = 0) -> Table:
+    """Reads HAM10000 in its published layout.
+
+    `data_dir` holds `HAM10000_metadata.csv` and the folders `HAM10000_images_part_1` and
+    `HAM10000_images_part_2`, or one folder `HAM10000_images`. There are no official splits: 70 %
+    of the images train, 10 % validate, 20 % test, stratified by diagnosis and divided by lesion
+    (7,470 lesions; in the published table no lesion has two diagnoses). `age` is NaN in the 57
+    images where it is not known; `site` is the column `localization`.
+
+    Args:
+      data_dir: The folder of the data set.
+      seed: Seed of the division.
+
+    Raises:
+      FileNotFoundError: A file or a folder is missing.
+      ValueError: The table breaks a rule; the message names file, line and rule.
+
+    Source: P. Tschandl, C. Rosendahl, H. Kittler, The HAM10000 dataset, Scientific Data 5, 2018.
+    """
+    path = data_dir / "HAM10000_metadata.csv"
+    rows = read_csv(path, COLUMNS, key="image_id", homepage=HOMEPAGE)
+    folders = [data_dir / folder for folder in IMAGE_FOLDERS if (data_dir / folder).is_dir()]
+    images = index_images(folders or [need(data_dir / IMAGE_FOLDERS[0], HOMEPAGE)])
+
+    records = []
+    for row in rows:
+        if row["image_id"] not in images:
+            raise FileNotFoundError(
+                f"{path}, line {row.line}: no image {row['image_id']} in "
+                f"{', '.join(map(str, folders))}. Get the data from {HOMEPAGE}."
+            )
+        fields = dict(
+            image=images[row["image_id"]],
+            label=row.choice("dx", CLASS_NAMES),
+            image_id=row["image_id"],
+            lesion_id=row["lesion_id"] or row["image_id"],
+            dx_type=row["dx_type"],
+            age=row.number("age"),
+            sex=row["sex"],
+            site=row["localization"],
+        )
+        records.append((row["image_id"], fields))
+
+    groups = [fields["lesion_id"] for _, fields in records]
+    labels = [fields["label"] for _, fields in records]
+    division = splits.by_group(groups, labels, CLASS_NAMES, seed=seed)
+    return Table(
+        name="ham10000",
+        class_names=CLASS_NAMES,
+        group="lesion_id",
+        description=f"HAM10000: {len(rows)} real dermoscopic images in {len(CLASS_NAMES)} "
+        "diagnoses, divided by lesion.",
+        homepage=HOMEPAGE,
+        fields=dict(image_id=str, lesion_id=str, dx_type=str, age=np.float32, sex=str, site=str),
+        splits=arrange(records, division, CLASS_NAMES, str(path)),
+        fingerprint=stamp([path, *(fields["image"] for _, fields in records)]),
+    )

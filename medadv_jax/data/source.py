@@ -1,0 +1,88 @@
+"""A random-access source of records: what `load` returns and `batches` reads."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """The records of one split of a data set.
+
+    `source[i]` is a dictionary: `image`, uint8 `(h, w, 3)` as stored, `label`, and whatever else is
+    known of the record; strings are `str`, numbers are Python numbers, an unknown number is NaN.
+
+    Attributes:
+      name: Name of the data set.
+      split: "train", "validation" or "test".
+      class_names: Names of the classes; `label` counts in them.
+      group: Name of the field whose values are never split between training and test: "lesion_id"
+        or "subject".
+      description: One sentence for reports: what the data are, real or synthetic.
+      records: The records as prepared.
+      columns: Every field of the records but the image, one array a field.
+      numbers: Which of `records` this source holds, in which order; `None` for all of them.
+    """
+
+    name: str
+    split: str
+    class_names: tuple[str, ...]
+    group: str
+    description: str
+    records: Sequence[Mapping[str, Any]]
+    columns: Mapping[str, np.ndarray]
+    numbers: np.ndarray | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        """Returns the number of records."""
+        return len(self.records) if self.numbers is None else len(self.numbers)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """Returns a record, its image decoded."""
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"{self.name} {self.split} has {len(self)} records, not {number}.")
+        number = number % len(self)
+        return dict(self.records[number if self.numbers is None else int(self.numbers[number])])
+
+    def column(self, field: str) -> np.ndarray:
+        """Returns one field of all records without decoding an image.
+
+        Args:
+          field: "label" or a name of further metadata; not "image".
+
+        Returns:
+          An array `(len(self),)`: int32 for the label, strings as a string array.
+
+        Raises:
+          ValueError: The records have no such field.
+        """
+        if field not in self.columns:
+            raise ValueError(f"{self.name} has the columns {sorted(self.columns)}, not {field!r}.")
+        column = self.columns[field]
+        return column.copy() if self.numbers is None else column[self.numbers]
+
+    def take(self, count: int, seed: int = 0) -> "Source":
+        """Returns a random part of the source, the same for the same seed.
+
+        A larger part begins with the smaller ones.
+
+        Args:
+          count: How many records; all of them where there are fewer.
+          seed: Seed of the permutation whose first `count` entries are taken.
+
+        Raises:
+          ValueError: `count` is below one.
+        """
+        if count < 1:
+            raise ValueError(f"A part of a source has at least one record, got count={count}.")
+        order = np.random.default_rng(seed).permutation(len(self))[:count]
+        return dataclasses.replace(
+            self, numbers=order if self.numbers is None else self.numbers[order]
+        )

@@ -1,0 +1,176 @@
+"""What a data set says of its records before an image is read, and the reading of its CSV files."""
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from medadv_jax.data.splits import SPLITS
+
+Record = tuple[str, dict[str, Any]]
+"""A unique name and the fields; `image` is a path, encoded bytes or a PIL image."""
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+"""File name endings that count as an image."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+    """A data set that has been found and checked, but whose images have not been read.
+
+    Attributes:
+      name: Name of the data set.
+      class_names: Names of the classes; `label` counts in them.
+      group: Name of the field that is never split between training and test.
+      description: One sentence for reports.
+      homepage: Where the data set comes from.
+      fields: Type of each field besides `image` and `label`: `str` or a numpy number type.
+      splits: For each split, a function that starts an iteration over its records.
+      fingerprint: Changes when the input changes: a new fingerprint is prepared anew.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    group: str
+    description: str
+    homepage: str
+    fields: Mapping[str, type]
+    splits: Mapping[str, Callable[[], Iterable[Record]]]
+    fingerprint: tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A line of a CSV file.
+
+    Attributes:
+      file: The CSV file.
+      line: Number of the line, the header being line 1.
+      values: The text of each column, by name.
+    """
+
+    file: pathlib.Path
+    line: int
+    values: Mapping[str, str]
+
+    def __getitem__(self, column: str) -> str:
+        """Returns the text of a column."""
+        return self.values[column]
+
+    def error(self, rule: str) -> ValueError:
+        """Returns an error that names the file, the line and the rule."""
+        return ValueError(f"{self.file}, line {self.line}: {rule}")
+
+    def number(self, column: str) -> float:
+        """Returns a column as a number, NaN where it is empty."""
+        text = self[column].strip()
+        try:
+            return float(text) if text else float("nan")
+        except ValueError:
+            raise self.error(f"{column} is a number or empty, got {text!r}.") from None
+
+    def choice(self, column: str, allowed: Sequence[str]) -> int:
+        """Returns the position of a column's value among the allowed ones."""
+        if self[column] not in allowed:
+            raise self.error(f"{column} is one of {', '.join(allowed)}; got {self[column]!r}.")
+        return list(allowed).index(self[column])
+
+
+def need(path: pathlib.Path, homepage: str) -> pathlib.Path:
+    """Returns a path that exists.
+
+    Raises:
+      FileNotFoundError: It does not; the message says where to get the data.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing. Get the data from {homepage}.")
+    return path
+
+
+def read_csv(path: pathlib.Path, columns: Sequence[str], *, key: str, homepage: str) -> list[Row]:
+    """Reads a CSV file and checks its columns and its key.
+
+    Args:
+      path: The file.
+      columns: Columns that it must have; others are kept.
+      key: The column whose values are unique and not empty.
+      homepage: Where to get the file, for the message.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ValueError: A column is missing, a line has another number of fields than the header, a key
+        is empty or repeated, or there is no line.
+    """
+    rows, seen = [], {}
+    with open(need(path, homepage), newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        if missing := [column for column in columns if column not in header]:
+            raise ValueError(f"{path} lacks the column {missing[0]!r}; it has {header}.")
+        for values in reader:
+            row = Row(path, reader.line_num, dict(zip(header, values, strict=False)))
+            if len(values) != len(header):
+                raise row.error(f"{len(values)} fields where the header has {len(header)}.")
+            if not row[key]:
+                raise row.error(f"{key} is empty.")
+            if row[key] in seen:
+                raise row.error(f"{key} {row[key]!r} stands already in line {seen[row[key]]}.")
+            seen[row[key]] = row.line
+            rows.append(row)
+    if not rows:
+        raise ValueError(f"{path} has no line below its header.")
+    return rows
+
+
+def index_images(folders: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
+    """Returns the image files of some folders by their names without the ending.
+
+    Raises:
+      ValueError: Two files have the same name.
+    """
+    found: dict[str, pathlib.Path] = {}
+    for folder in folders:
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in IMAGE_ENDINGS:
+                if path.stem in found:
+                    raise ValueError(f"{path} and {found[path.stem]} are the same image twice.")
+                found[path.stem] = path
+    return found
+
+
+def stamp(paths: Iterable[pathlib.Path]) -> tuple[tuple[str, int, int], ...]:
+    """Returns name, size and time of change of some files: what a fingerprint needs."""
+    stats = ((str(path), path.stat()) for path in paths)
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+
+def arrange(
+    records: Sequence[Record], splits: Sequence[str], class_names: Sequence[str], origin: str
+) -> dict[str, Callable[[], Iterable[Record]]]:
+    """Sorts records into their splits.
+
+    Args:
+      records: All records of the data set.
+      splits: The split of each.
+      class_names: Names of the classes.
+      origin: The file or folder at fault, for the message.
+
+    Returns:
+      The `splits` of a `Table`.
+
+    Raises:
+      ValueError: A split has no record of some class.
+    """
+    parts: dict[str, list[Record]] = {split: [] for split in SPLITS}
+    for record, split in zip(records, splits, strict=True):
+        parts[split].append(record)
+    for split, part in parts.items():
+        present = {fields["label"] for _, fields in part}
+        for label, name in enumerate(class_names):
+            if label not in present:
+                raise ValueError(
+                    f"{origin}: the {split} split has no record of class {name!r}; every split "
+                    "needs every class."
+                )
+    return {split: part.__iter__ for split, part in parts.items()}
