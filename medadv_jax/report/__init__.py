@@ -1,0 +1,13 @@
+"""What an evaluation found: a console table, machine-readable rows, figures and one HTML page.
+
+`write` fills the folder of a run; `table` is for the console.
+"""
+
+from medadv_jax.report.console import table
+from medadv_jax.report.files import read_rows
+from medadv_jax.report.folder import write
+from medadv_jax.report.gallery import Example
+from medadv_jax.report.page import Recall
+from medadv_jax.report.rows import KEYS
+
+__all__ = ["KEYS", "Example", "Recall", "read_rows", "table", "write"]

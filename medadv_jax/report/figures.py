@@ -1,0 +1,270 @@
+"""Figures of an evaluation: bars per model, curves over eps, and the matrix of who fools whom."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from medadv_jax.report import formats
+from medadv_jax.report.rows import (
+    Row,
+    Setting,
+    clean,
+    direct,
+    known,
+    model,
+    setting,
+    unique,
+)
+from medadv_jax.report.svg import DASHES, INK, LINE, MARKERS, MUTED, PAPER, SERIES
+
+ACCESS_COLOR = {"clean": MUTED, "noise": SERIES[0], "white": SERIES[1]}
+HEAT = matplotlib.colormaps["cividis"]
+"""Colours of the matrix: even steps of lightness, also to the colour-blind and in print."""
+
+
+class Panel(NamedTuple):
+    """A figure of a report.
+
+    Attributes:
+      name: Name of its file, without suffix.
+      title: Its heading.
+      alt: What it shows, with its numbers, for who cannot see it.
+      figure: The figure itself.
+    """
+
+    name: str
+    title: str
+    alt: str
+    figure: Figure
+
+
+def file_name(*parts: str) -> str:
+    """Returns a name for a file from names of models and perturbations.
+
+    >>> file_name("bars", "Inception v3 + JPEG")
+    'bars-inception_v3_jpeg'
+    """
+    return "-".join(re.sub(r"[^a-z0-9]+", "_", part.lower()).strip("_") for part in parts)
+
+
+def bars(rows: Sequence[Row]) -> list[Panel]:
+    """Returns one figure a model: its clean score and its score under each noise and attack.
+
+    Args:
+      rows: Rows of one metric.
+
+    Returns:
+      Figures with the 95 % interval of each score as a whisker, where there is one.
+    """
+    panels = []
+    for name in unique(map(model, rows)):
+        shown = [
+            row
+            for row in rows
+            if model(row) == name and row["access"] in ACCESS_COLOR and known(row["score"])
+        ]
+        if shown:
+            said = "; ".join(f"{_label(row)} {formats.score(row['score'])}" for row in shown)
+            alt = f"Bars of {shown[0]['metric']} of {name}: {said}."
+            panels.append(Panel(file_name("bars", name), name, alt, _bars(name, shown)))
+    return panels
+
+
+def _label(row: Row) -> str:
+    return "clean" if row["access"] == "clean" else setting(row).label
+
+
+def _bars(name: str, shown: list[Row]) -> Figure:
+    figure = Figure(figsize=(4.6, 0.95 + 0.24 * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    scores = np.array([row["score"] for row in shown])
+    places = np.arange(len(shown))
+    axes.barh(places, scores, 0.66, color=[ACCESS_COLOR[row["access"]] for row in shown])
+    axes.hlines(
+        places,
+        [row["score_low"] if known(row["score_low"]) else row["score"] for row in shown],
+        [row["score_high"] if known(row["score_high"]) else row["score"] for row in shown],
+        color=INK,
+        linewidth=1.6,
+    )
+    # The column of numbers stands outside the axes, where no bar or whisker reaches.
+    for place, row in zip(places, shown, strict=True):
+        axes.text(
+            1.02,
+            place,
+            formats.score(row["score"]),
+            transform=axes.get_yaxis_transform(),
+            verticalalignment="center",
+        )
+    axes.axvline(scores[0], color=MUTED, linewidth=0.8, linestyle=":")
+    axes.set(xlim=(0, max(1.0, scores.max())), title=name, xlabel=shown[0]["metric"])
+    axes.set_yticks(places, [_label(row) for row in shown])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    axes.tick_params(length=0)
+    return figure
+
+
+def curves(rows: Sequence[Row]) -> list[Panel]:
+    """Returns one figure a perturbation of several strengths: score against eps, a line a model.
+
+    Args:
+      rows: Rows of one metric.
+
+    Returns:
+      Figures with 95 % intervals as bands; a family with fewer than two strengths has none.
+    """
+    panels = []
+    sized = [r for r in direct(rows) if setting(r).eps is not None and known(r["score"])]
+    for family in unique(setting(row).family for row in sized):
+        shown = [row for row in sized if setting(row).family == family]
+        if len({row["eps"] for row in shown}) > 1:
+            lines = [
+                f"{name} "
+                + ", ".join(f"{formats.stated(r)} at {formats.size(r['eps'])}" for r in own)
+                for name, own in _lines(shown).items()
+            ]
+            alt = f"{shown[0]['metric']} against ε under {family}: {'; '.join(lines)}."
+            figure = _curves(family, shown, clean(rows))
+            panels.append(Panel(file_name("curves", family), family, alt, figure))
+    return panels
+
+
+def _lines(shown: Sequence[Row]) -> dict[str, list[Row]]:
+    ordered = sorted(shown, key=lambda row: row["eps"])
+    return {n: [r for r in ordered if model(r) == n] for n in unique(map(model, shown))}
+
+
+def _curves(family: str, shown: Sequence[Row], whole: dict[str, Row]) -> Figure:
+    figure = Figure(figsize=(4.6, 3.3), layout="constrained")
+    axes = figure.add_subplot()
+    eps = sorted({row["eps"] for row in shown} - {0.0})
+    zero = _eps_axis(axes, eps)
+    names = list(dict.fromkeys([*whole, *map(model, shown)]))
+    for name, own in _lines(shown).items():
+        look = names.index(name) % len(SERIES)
+        start = [whole[name]] if name in whole and own[0]["eps"] > 0 else []
+        line = start + own
+        x = [zero if row["access"] == "clean" or not row["eps"] else row["eps"] for row in line]
+        axes.fill_between(x, *_band(line), color=SERIES[look], alpha=0.15, linewidth=0)
+        axes.plot(
+            x,
+            [row["score"] for row in line],
+            color=SERIES[look],
+            linestyle=DASHES[look],
+            marker=MARKERS[look],
+            markersize=5,
+            linewidth=1.8,
+            label=name,
+        )
+    axes.set(title=family, xlabel="ε (pixels in [0, 1])", ylabel=shown[0]["metric"])
+    axes.set_ylim(0, max(1.0, max(row["score"] for row in shown)) + 0.02)
+    axes.tick_params(length=0)
+    figure.legend(loc="outside lower left", ncols=2, labelcolor=INK)
+    return figure
+
+
+def _band(line: Sequence[Row]) -> tuple[list[float], list[float]]:
+    ends = ("score_low", "score_high")
+    low, high = ([r[end] if known(r[end]) else r["score"] for r in line] for end in ends)
+    return low, high
+
+
+def _eps_axis(axes: Axes, eps: Sequence[float]) -> float:
+    """Scales the axis, logarithmic for a wide grid, and returns where eps 0 stands on it."""
+    wide = eps[-1] / eps[0] >= 8
+    zero = eps[0] / 2.5 if wide else 0.0
+    if wide:
+        axes.set_xscale("log")
+        axes.axvline(math.sqrt(zero * eps[0]), color=LINE, linewidth=3, linestyle=(0, (0.6, 0.6)))
+    axes.set_xticks([zero, *eps], ["clean", *map(formats.size, eps)], rotation=30, ha="right")
+    axes.set_xticks([], minor=True)
+    axes.grid(axis="x", visible=False)
+    return zero
+
+
+class Matrix(NamedTuple):
+    """Who fools whom, under one perturbation.
+
+    Attributes:
+      setting: The perturbation.
+      sources: Models that examples were made on, the rows.
+      targets: Models that judged them, the columns.
+      cells: The row of each (source, target); None where it was not measured.
+    """
+
+    setting: Setting
+    sources: list[str]
+    targets: list[str]
+    cells: list[list[Row | None]]
+
+
+def matrices(rows: Sequence[Row]) -> list[Matrix]:
+    """Returns a matrix for each perturbation that was judged across models.
+
+    Args:
+      rows: Rows of one metric.
+    """
+    crossed = [row for row in rows if row["access"] in ("white", "black")]
+    targets = unique(map(model, crossed))
+    found = []
+    for spot in unique(setting(row) for row in crossed if row["access"] == "black"):
+        here = {(r["source"], model(r)): r for r in crossed if setting(r) == spot}
+        # Sources in the order of the targets, so that the diagonal is the white box.
+        seen = unique(source for source, _ in here)
+        sources = sorted(seen, key=lambda s: targets.index(s) if s in targets else len(targets))
+        cells = [[here.get((source, name)) for name in targets] for source in sources]
+        found.append(Matrix(spot, sources, targets, cells))
+    return found
+
+
+def heat(score: float) -> tuple[str, str]:
+    """Returns the colour of a score's cell and the colour of text upon it, as hex.
+
+    >>> heat(0.0)[1], heat(1.0)[1]
+    ('#ffffff', '#000000')
+    """
+    red, green, blue, _ = HEAT(min(max(score, 0.0), 1.0))
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)
+    ]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    # WCAG's contrast to white and to black is equal at 0.179.
+    background = f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+    return background, "#ffffff" if luminance < 0.179 else "#000000"
+
+
+def heat_map(matrix: Matrix) -> Panel:
+    """Returns a matrix as a figure, for a file; the page has it as a table."""
+    wide, high = len(matrix.targets), len(matrix.sources)
+    figure = Figure(figsize=(1.6 + 1.1 * wide, 1.0 + 0.55 * high), layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(visible=False)
+    axes.set(xlim=(0, wide), ylim=(high, 0), title=matrix.setting.label)
+    axes.set_xticks(np.arange(wide) + 0.5, matrix.targets, rotation=20, ha="right")
+    axes.set_yticks(np.arange(high) + 0.5, matrix.sources)
+    axes.set(xlabel="judged by", ylabel="made on")
+    axes.tick_params(length=0)
+    for y, line in enumerate(matrix.cells):
+        for x, row in enumerate(line):
+            _cell(axes, x, y, row)
+    strength = formats.size(matrix.setting.eps) if matrix.setting.eps is not None else ""
+    name = file_name("matrix", f"{matrix.setting.family} {strength}")
+    return Panel(name, matrix.setting.label, f"Matrix under {matrix.setting.label}", figure)
+
+
+def _cell(axes: Axes, x: int, y: int, row: Row | None) -> None:
+    score = row["score"] if row and known(row["score"]) else None
+    background, ink = heat(score) if score is not None else (PAPER, INK)
+    axes.fill_between([x, x + 1], y, y + 1, color=background, linewidth=0)
+    white = row is not None and row["access"] == "white"
+    weight = "bold" if white else "normal"
+    axes.text(
+        x + 0.5, y + 0.5, formats.score(score), color=ink, ha="center", va="center", weight=weight
+    )

@@ -1,0 +1,95 @@
+"""Numbers as a reader wants them: the same everywhere in the table, the figures and the page."""
+
+import math
+from typing import Any, TypeGuard
+
+MISSING = "–"
+
+
+def _there(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def score(value: float | None) -> str:
+    """Returns a score with three decimals.
+
+    >>> score(0.71249), score(None)
+    ('0.712', '–')
+    """
+    return f"{value:.3f}" if _there(value) else MISSING
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Returns a confidence interval, or nothing where there is none.
+
+    >>> interval(0.65, 0.7601), interval(None, None)
+    ('[0.650, 0.760]', '')
+    """
+    return f"[{low:.3f}, {high:.3f}]" if _there(low) and _there(high) else ""
+
+
+def stated(row: dict[str, Any]) -> str:
+    """Returns the score of a row with its interval."""
+    return f"{score(row['score'])} {interval(row['score_low'], row['score_high'])}".strip()
+
+
+def ssim(value: float | None) -> str:
+    """Returns a structural similarity with four decimals: the last ones tell small eps apart.
+
+    >>> ssim(0.99987)
+    '0.9999'
+    """
+    return f"{value:.4f}" if _there(value) else MISSING
+
+
+def size(value: float | None) -> str:
+    """Returns the size of a perturbation with three significant digits.
+
+    >>> size(0.0005), size(0.010000001), size(3)
+    ('0.0005', '0.01', '3')
+    """
+    return f"{value:.3g}" if _there(value) else MISSING
+
+
+def percent(value: float | None) -> str:
+    """Returns a rate in [0, 1] as a percentage.
+
+    >>> percent(0.934)
+    '93 %'
+    """
+    return f"{100 * value:.0f} %" if _there(value) else MISSING
+
+
+def points(value: float | None) -> str:
+    """Returns a difference of two scores in hundredths, the unit of "percentage points".
+
+    >>> points(0.213)
+    '21.3'
+    """
+    return f"{100 * value:.1f}" if _there(value) else MISSING
+
+
+def ratio(part: float | None, whole: float | None) -> str:
+    """Returns a quotient with two decimals; nothing is a fraction of zero.
+
+    >>> ratio(0.2, 0.8), ratio(0.2, 0.0)
+    ('0.25', '–')
+    """
+    return f"{part / whole:.2f}" if _there(part) and _there(whole) and whole else MISSING
+
+
+def plain(value: Any) -> str:
+    """Returns any value of a row, a configuration or a table of facts as text.
+
+    >>> plain(23834568), plain(0.123456), plain(("a", 1)), plain(None), plain(True)
+    ('23,834,568', '0.123', 'a, 1', '–', 'yes')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return size(value) if not _there(value) or abs(value) < 1 else f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(plain, value)) or MISSING
+    return MISSING if value is None or value == "" else str(value)

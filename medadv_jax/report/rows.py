@@ -1,0 +1,164 @@
+"""The rows of an evaluation: their keys, their names, and how to pick among them.
+
+A row is one score: a model under one perturbation (or none) by one metric. What is unknown is None.
+Scores are better when larger; rates (`success`, `misclassified`, `flat`) are in [0, 1].
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from medadv_jax.report.formats import size
+
+Row: TypeAlias = dict[str, Any]
+
+KEYS = (
+    "task",
+    "data",
+    "data_size",
+    "model",
+    "defense",
+    "source",
+    "access",
+    "perturbation",
+    "eps",
+    "ssim_target",
+    "metric",
+    "score",
+    "score_low",
+    "score_high",
+    "clean_score",
+    "drop",
+    "ssim",
+    "l2",
+    "linf",
+    "success",
+    "misclassified",
+    "flat",
+    "gradients",
+    "forwards",
+    "seconds",
+    "compile_seconds",
+    "seed",
+)
+"""The keys of a row, exactly and in the order of the CSV file."""
+ACCESS = ("clean", "noise", "white", "black")
+"""What the perturbation knew: nothing was perturbed, no model, the model itself, another model."""
+
+_STRENGTH = re.compile(
+    r"[\s_@:,(=-]*(?:eps|epsilon|sigma)?[\s_@:=]*(\d*\.?\d+(?:e[-+]?\d+)?)\)?$", re.IGNORECASE
+)
+
+
+class Setting(NamedTuple):
+    """A perturbation at one strength, the same for all models.
+
+    Attributes:
+      family: Name of the perturbation, without its strength.
+      eps: Size in pixel units of [0, 1]; None where the perturbation has no such knob.
+      ssim_target: The mean SSIM it was matched to, None if it was not.
+    """
+
+    family: str
+    eps: float | None
+    ssim_target: float | None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether its size is given, so that two models meet perturbations of the same size."""
+        return self.eps is not None or self.ssim_target is not None
+
+    @property
+    def label(self) -> str:
+        """Its name for a reader, such as "PGD ε 0.01"."""
+        parts = [self.family]
+        if self.eps is not None:
+            parts.append(f"ε {size(self.eps)}")
+        if self.ssim_target is not None:
+            parts.append(f"at SSIM {size(self.ssim_target)}")
+        return " ".join(parts)
+
+
+def check(rows: Sequence[Row]) -> None:
+    """Refuses rows that a reader of `rows.json` would misread.
+
+    Args:
+      rows: Rows of an evaluation.
+
+    Raises:
+      ValueError: if there is no row, a row lacks a key or has another one, or its `access` is
+        unknown.
+    """
+    if not rows:
+        raise ValueError("A report needs at least one row, got none.")
+    for number, row in enumerate(rows):
+        missing, surplus = sorted(set(KEYS) - set(row)), sorted(set(row) - set(KEYS))
+        if missing or surplus:
+            raise ValueError(
+                f"Row {number}: a row has exactly the keys of report.rows.KEYS; "
+                f"missing {missing}, unknown {surplus}."
+            )
+        if row["access"] not in ACCESS:
+            raise ValueError(f"Row {number}: access is one of {ACCESS}, got {row['access']!r}.")
+
+
+def known(value: Any) -> bool:
+    """Returns whether a value of a row is there: neither None nor NaN.
+
+    >>> known(0.0), known(None), known(float("nan"))
+    (True, False, False)
+    """
+    return value is not None and not (isinstance(value, float) and math.isnan(value))
+
+
+def model(row: Row) -> str:
+    """Returns the name of the judged model, with its defence if it has one."""
+    defended = row["defense"] not in (None, "", "none")
+    return f"{row['model']} + {row['defense']}" if defended else row["model"]
+
+
+def setting(row: Row) -> Setting:
+    """Returns the perturbation of a row; a strength that its name repeats is taken off the name."""
+    name, eps = row["perturbation"], row["eps"] if known(row["eps"]) else None
+    repeated = _STRENGTH.search(name)
+    if repeated and eps is not None and math.isclose(float(repeated[1]), eps, rel_tol=1e-6):
+        name = name[: repeated.start()] or name
+    return Setting(name, eps, row["ssim_target"] if known(row["ssim_target"]) else None)
+
+
+def unique(values: Iterable[Any]) -> list[Any]:
+    """Returns the distinct values in the order of their first appearance.
+
+    >>> unique("abca")
+    ['a', 'b', 'c']
+    """
+    return list(dict.fromkeys(values))
+
+
+def of_metric(rows: Sequence[Row], metric: str | None = None) -> list[Row]:
+    """Returns the rows of one metric; of the first row's metric if none is named.
+
+    Raises:
+      ValueError: if no row has the metric.
+    """
+    names = unique(row["metric"] for row in rows)
+    chosen = names[0] if metric is None and names else metric
+    if chosen not in names:
+        raise ValueError(f"No row has the metric {metric!r}; the rows have {names}.")
+    return [row for row in rows if row["metric"] == chosen]
+
+
+def clean(rows: Sequence[Row]) -> dict[str, Row]:
+    """Returns the unperturbed row of each model."""
+    return {model(row): row for row in rows if row["access"] == "clean"}
+
+
+def direct(rows: Sequence[Row]) -> list[Row]:
+    """Returns the rows of noise and of white-box attacks: what each model meets by itself."""
+    return [row for row in rows if row["access"] in ("noise", "white")]
+
+
+def black(rows: Sequence[Row]) -> list[Row]:
+    """Returns the black-box rows: examples made on one model, judged by another."""
+    return [row for row in rows if row["access"] == "black"]
