@@ -1,0 +1,163 @@
+"""The engine: what happens to a checked batch, from Python and inside a traced function."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import rich.progress
+
+from medadv_jax.attacks import checks, judge, loop, rows
+from medadv_jax.attacks.devices import Placement
+from medadv_jax.types import Result
+
+
+class Examples(NamedTuple):
+    """A batch with all that belongs to its rows; arguments of `attacks.run`."""
+
+    keys: Any
+    images: Any
+    labels: Any
+    targets: Any
+    mask: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Engine:
+    """Runs attacks on batches; what it is made of changes the cost and no result.
+
+    A composite attack is given the engine and calls it as `engine(attack, keys, predict, images,
+    labels, targets, mask=mask)`, for its parts or for longer batches of the same program.
+
+    Attributes:
+      batch_size: Rows at a time, None for all.
+      chunk: Steps in one compiled program, None for 1 on CPU and 8 elsewhere.
+      progress: Where to show progress, None for nowhere.
+    """
+
+    batch_size: int | None = None
+    chunk: int | None = None
+    progress: rich.progress.Progress | None = None
+
+    def __call__(
+        self,
+        attack: Any,
+        keys: Any,
+        predict: Any,
+        images: Any,
+        labels: Any,
+        targets: Any = None,
+        *,
+        mask: Any,
+    ) -> Result:
+        """Attacks a batch; arguments are as `attacks.run` describes them, with one key per row."""
+        attack, count = rows.strong(attack), len(images)
+        examples = Examples(keys, images, labels, targets, mask)
+        if is_traced(attack, predict, examples):
+            return self._inside(attack, predict, examples)
+        placement = Placement()
+        size = count if self.batch_size is None else min(self.batch_size, count)
+        padded = -(-size // placement.count) * placement.count
+        predict, results = placement.copy(predict), []
+        for start in range(0, count, size):
+            end = min(start + size, count)
+            part, own = examples, attack
+            if padded != count:
+                # rows past the end, and those that fill up the devices, repeat the last one, masked
+                wanted = start + np.arange(padded)
+                chosen = np.minimum(wanted, end - 1)
+                part = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], examples)
+                part, own = (
+                    part._replace(mask=part.mask & (wanted < end)),
+                    rows.take(attack, chosen),
+                )
+            result = self._outside(own, predict, placement.spread(part), placement)
+            results.append(jax.tree.map(lambda leaf, n=end - start: leaf[:n], result))
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *results)
+
+    def _outside(
+        self, attack: Any, predict: Any, examples: Examples, placement: Placement
+    ) -> Result:
+        """Attacks a batch from Python: judge the clean images, attack, judge what came out."""
+        keys, images, labels, targets, mask = examples
+        logits = judge.evaluate(predict, images)
+        checks.logits(logits, labels, targets, mask)
+        attack.check(images.shape[1:], logits.shape[-1])
+        wrong = judge.compiled_verdict(None, logits, labels, None) & mask
+        if hasattr(attack, "run"):
+            result = attack.run(self, keys, predict, images, labels, targets, mask)
+        else:
+            result = self._stepwise(attack, predict, examples, wrong, placement)
+        rule = attack if hasattr(attack, "fooled") else None
+        logits = judge.evaluate(predict, result.images)
+        success = judge.compiled_verdict(rule, logits, labels, targets)
+        return result._replace(success=success & mask & ~wrong, misclassified=wrong)
+
+    def _stepwise(
+        self, attack: Any, predict: Any, examples: Examples, wrong: Any, placement: Placement
+    ) -> Result:
+        """Runs a stepwise attack from Python, with progress shown."""
+        limit = attack.max_steps(examples.images.shape[1:])
+        stop = ~examples.mask | (wrong & stops_early(attack))
+        keys, images, labels, targets, _ = examples
+        carry = loop.compiled_begin(attack, predict, keys, images, labels, targets, stop)
+        name, total = type(attack).__name__, len(stop)
+        bar, task = self.progress, None
+        if bar is not None:
+            task = bar.add_task(name, total=limit)
+
+        def report(number: int, standing: int) -> None:
+            if bar is not None and task is not None:
+                text = f"{name}, {standing} of {total} images"
+                bar.update(task, completed=number, description=text)
+
+        chunk = self.chunk or (1 if jax.default_backend() == "cpu" else 8)
+        carry = loop.host(
+            attack, predict, carry, limit, chunk=chunk, placement=placement, report=report
+        )
+        if bar is not None and task is not None:
+            bar.remove_task(task)
+        return to_result(carry)
+
+    def _inside(self, attack: Any, predict: Any, examples: Examples) -> Result:
+        """Attacks a batch as a part of the program that is being traced."""
+        attack, predict, examples = jax.lax.stop_gradient((attack, predict, examples))
+        keys, images, labels, targets, mask = examples
+        logits = predict(images)
+        checks.logits_shape(logits.shape, labels, targets)
+        if checks.is_concrete(attack):
+            attack.check(images.shape[1:], logits.shape[-1])
+        wrong = judge.verdict(None, logits, labels, None) & mask
+        if hasattr(attack, "run"):
+            result = attack.run(self, keys, predict, images, labels, targets, mask)
+        else:
+            stop = ~mask | (wrong & stops_early(attack))
+            result = to_result(loop.inline(attack, predict, keys, images, labels, targets, stop))
+        rule = attack if hasattr(attack, "fooled") else None
+        success = judge.verdict(rule, predict(result.images), labels, targets)
+        return result._replace(success=success & mask & ~wrong, misclassified=wrong)
+
+
+def is_traced(*values: Any) -> bool:
+    """Whether a function is being traced: a value is a placeholder, or what jnp makes is one."""
+    return not checks.is_concrete(values, jnp.zeros(()))
+
+
+def stops_early(attack: Any) -> bool:
+    """Whether the attack has nothing to do where the model is wrong already."""
+    return getattr(attack, "minimal", False) or getattr(attack, "until_fooled", False)
+
+
+def to_result(carry: loop.Carry) -> Result:
+    """Reads the last states; a state without counts has cost one gradient a step."""
+    state, never = carry.state, jnp.zeros(carry.steps.shape, bool)
+    return Result(
+        images=state.image,
+        success=never,  # judged by the engine
+        steps=carry.steps,
+        gradients=getattr(state, "gradients", carry.steps),
+        forwards=getattr(state, "forwards", jnp.zeros_like(carry.steps)),
+        flat=state.flat,
+        misclassified=never,
+    )

@@ -1,0 +1,125 @@
+"""Attacks that climb the loss inside a ball: FGSM, and PGD with and without a random start.
+
+They work for every task whose loss maps the logits and the label of one example to a scalar.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from medadv_jax import losses
+from medadv_jax.attacks import checks, norms
+from medadv_jax.attacks.judge import fooled
+from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
+
+Norm = Literal["linf", "l2", "l1"]
+Loss = Callable[[Any, Any], Any]
+
+
+class BallState(NamedTuple):
+    """The state of an attack inside a ball: where it is, where it started and what it is after."""
+
+    image: Float[Array, "*space c"]
+    done: Bool[Array, ""]
+    flat: Bool[Array, ""]
+    clean: Float[Array, "*space c"]
+    label: Int[Array, "*dense"]
+    target: Int[Array, "*dense"] | None
+
+
+def begin(image: Image, clean: Image, label: Label, target: Label | None) -> BallState:
+    """Returns the state before the first step."""
+    return BallState(image, jnp.array(False), jnp.array(False), clean, label, target)
+
+
+def uphill(predict: Any, state: BallState, loss: Loss) -> tuple[Image, Bool[Array, ""]]:
+    """Returns the gradient of what the attack wants more of, and whether the image fools already.
+
+    Untargeted that is the loss of the label, targeted it is the negative loss of the target.
+    """
+
+    def objective(image: Image) -> tuple[Any, Any]:
+        logits = predict(image)
+        if state.target is None:
+            return loss(logits, state.label), logits
+        return -loss(logits, state.target), logits
+
+    gradient, logits = jax.grad(objective, has_aux=True)(state.image)
+    return gradient, fooled(logits, state.label, state.target)
+
+
+def climb(
+    predict: Any,
+    state: BallState,
+    *,
+    eps: Scalar,
+    step_size: Scalar,
+    norm: Norm,
+    loss: Loss,
+    until_fooled: bool,
+) -> BallState:
+    """Takes one step of steepest ascent and projects it onto the ball and onto [0, 1].
+
+    A step by a gradient that is zero or not finite is not taken; since the next gradient would be
+    the same, the attack is done and flat.
+    """
+    gradient, hit = uphill(predict, state, loss)
+    stop = hit & until_fooled
+    flat = ~jnp.isfinite(gradient).all() | (gradient == 0).all()
+    moved = norms.ascend(state.image, gradient, step_size, norm)
+    moved = norms.project(moved, state.clean, eps, norm)
+    return state._replace(
+        image=jnp.where(stop | flat, state.image, moved),
+        done=stop | flat,
+        flat=state.flat | (flat & ~stop),
+    )
+
+
+@attack
+class FGSM:
+    r"""Fast gradient (sign) method: one step of steepest ascent to the edge of the ball.
+
+    $$x' = \mathrm{clip}_{[0,1]}(x + \epsilon\,\mathrm{sign}\,\nabla_x J(f(x), y))$$ and its forms in
+    L2 and L1. With a target t the step goes down $J(f(x), t)$.
+
+    Args:
+      eps: Radius of the ball, in pixels of [0, 1].
+      norm: Of the ball. In L1 the step fills the pixels with the steepest slopes.
+      loss: Maps the logits and the label of one example to a scalar.
+
+    Source: Goodfellow, Shlens, Szegedy, "Explaining and harnessing adversarial examples", 2015.
+    """
+
+    eps: Scalar
+    norm: Norm = static("linf")
+    loss: Loss = static(losses.cross_entropy)
+    size = "eps"
+
+    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
+        """Raises ValueError for a norm that is not known or a radius that does not fit it."""
+        checks.radius("eps", self.eps, self.norm)
+
+    def max_steps(self, shape: tuple[int, ...]) -> int:
+        """Returns 1."""
+        return 1
+
+    def init(
+        self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
+    ) -> BallState:
+        """Returns the state before the step; the key is not used."""
+        return begin(image, image, label, target)
+
+    def step(self, predict: Any, state: BallState) -> BallState:
+        """Returns the state after the step."""
+        return climb(
+            predict,
+            state,
+            eps=self.eps,
+            step_size=self.eps,
+            norm=self.norm,
+            loss=self.loss,
+            until_fooled=False,
+        )

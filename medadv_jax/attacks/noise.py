@@ -1,0 +1,124 @@
+"""Random perturbations, the control group: what the model loses without an adversary.
+
+They do not look at the model. A perturbed pixel is clipped to [0, 1].
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from medadv_jax.attacks import checks
+from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack
+
+
+class NoiseState(NamedTuple):
+    """The state of a perturbation that is done as soon as it begins."""
+
+    image: Float[Array, "*space c"]
+    done: Bool[Array, ""]
+    flat: Bool[Array, ""]
+
+
+def finished(image: Image) -> NoiseState:
+    """Returns the state that ends with an image, clipped to [0, 1]."""
+    return NoiseState(jnp.clip(image, 0, 1), jnp.array(True), jnp.array(False))
+
+
+@attack
+class GaussianNoise:
+    r"""Independent normal noise on every pixel, $x + \sigma n$ with $n \sim N(0, 1)$.
+
+    Args:
+      sigma: Standard deviation before clipping, in pixels of [0, 1].
+    """
+
+    sigma: Scalar
+    noise = True
+    size = "sigma"
+
+    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
+        """Raises ValueError unless sigma is a finite number of at least 0."""
+        checks.number("sigma", self.sigma, 0)
+
+    def max_steps(self, shape: tuple[int, ...]) -> int:
+        """Returns 0: all is done in `init`."""
+        return 0
+
+    def init(
+        self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
+    ) -> NoiseState:
+        """Returns the perturbed image."""
+        checks.untargeted(self, target)
+        return finished(image + self.sigma * jax.random.normal(key, image.shape))
+
+    def step(self, predict: Any, state: NoiseState) -> NoiseState:
+        """Returns the state as it is."""
+        return state
+
+
+@attack
+class UniformNoise:
+    r"""Independent uniform noise on every pixel, $x + u$ with $u \sim U(-\epsilon, \epsilon)$.
+
+    Args:
+      eps: Half the width of the distribution, in pixels of [0, 1].
+    """
+
+    eps: Scalar
+    noise = True
+    size = "eps"
+
+    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
+        """Raises ValueError unless eps lies in [0, 1]."""
+        checks.radius("eps", self.eps, "linf")
+
+    def max_steps(self, shape: tuple[int, ...]) -> int:
+        """Returns 0: all is done in `init`."""
+        return 0
+
+    def init(
+        self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
+    ) -> NoiseState:
+        """Returns the perturbed image."""
+        checks.untargeted(self, target)
+        return finished(image + self.eps * jax.random.uniform(key, image.shape, minval=-1.0))
+
+    def step(self, predict: Any, state: NoiseState) -> NoiseState:
+        """Returns the state as it is."""
+        return state
+
+
+@attack
+class SignNoise:
+    r"""Every pixel moves by $+\epsilon$ or $-\epsilon$ at random: a corner of the ball.
+
+    It is as large as what FGSM does, and so the fair control for it.
+
+    Args:
+      eps: Size of the change of every pixel, in pixels of [0, 1].
+    """
+
+    eps: Scalar
+    noise = True
+    size = "eps"
+
+    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
+        """Raises ValueError unless eps lies in [0, 1]."""
+        checks.radius("eps", self.eps, "linf")
+
+    def max_steps(self, shape: tuple[int, ...]) -> int:
+        """Returns 0: all is done in `init`."""
+        return 0
+
+    def init(
+        self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
+    ) -> NoiseState:
+        """Returns the perturbed image."""
+        checks.untargeted(self, target)
+        return finished(image + self.eps * jax.random.rademacher(key, image.shape, jnp.float32))
+
+    def step(self, predict: Any, state: NoiseState) -> NoiseState:
+        """Returns the state as it is."""
+        return state

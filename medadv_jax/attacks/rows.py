@@ -1,0 +1,78 @@
+"""Which leaves of an attack are hyperparameters, and which of those have one value per example."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def is_attack(value: Any) -> bool:
+    """Whether a value is an attack, stepwise or composite."""
+    return dataclasses.is_dataclass(value) and (hasattr(value, "step") or hasattr(value, "run"))
+
+
+def is_hyperparameter(value: Any) -> bool:
+    """Whether a leaf is a number or an array `(b,)` of numbers, not weights, an image or a key."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, (int, float)):
+        return True
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and value.ndim <= 1 and jnp.issubdtype(dtype, jnp.number)
+
+
+def over_fields(
+    attack: Any,
+    hyperparameter: Callable[[Any], Any],
+    other: Callable[[Any], Any] = lambda value: value,
+) -> Any:
+    """Maps the hyperparameters of an attack, and of the attacks inside it, by one function.
+
+    All other leaves (the weights of a surrogate, a mask, a fitted perturbation) go through `other`.
+    """
+
+    def change(value: Any) -> Any:
+        if is_attack(value):
+            return over_fields(value, hyperparameter, other)
+        if isinstance(value, (tuple, list)):
+            return type(value)(change(part) for part in value)
+        return hyperparameter(value) if is_hyperparameter(value) else other(value)
+
+    fields = [f.name for f in dataclasses.fields(attack) if not f.metadata.get("static")]
+    return dataclasses.replace(attack, **{name: change(getattr(attack, name)) for name in fields})
+
+
+def strong(attack: Any) -> Any:
+    """Makes every hyperparameter a float32 array: 0, 0.1 and float32(0.1) share one program."""
+    return over_fields(attack, lambda value: jnp.asarray(value, jnp.float32))
+
+
+def axes(attack: Any) -> Any:
+    """Returns the `vmap` axes of a strong attack: 0 where there is one value per example."""
+    return over_fields(
+        attack,
+        lambda value: 0 if value.ndim == 1 else None,
+        lambda value: jax.tree.map(lambda _: None, value),
+    )
+
+
+def take(attack: Any, rows: np.ndarray) -> Any:
+    """Picks rows of every hyperparameter that has one value per example."""
+    return over_fields(attack, lambda value: value[rows] if np.ndim(value) == 1 else value)
+
+
+def check_lengths(attack: Any, count: int) -> None:
+    """Raises ValueError where a hyperparameter has neither one value nor one per example."""
+
+    def check(value: Any) -> Any:
+        if np.ndim(value) == 1 and len(value) != count:
+            raise ValueError(
+                f"A hyperparameter of {type(attack).__name__} is one value, or one per example: "
+                f"got {len(value)} values for {count} examples."
+            )
+        return value
+
+    over_fields(attack, check)
