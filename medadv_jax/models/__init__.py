@@ -73,7 +73,9 @@ def init(key: PRNGKey, model: nn.Module, image_shape: tuple[int, ...]) -> Variab
     """
     # Weights are drawn once: optimising that program costs far more time than it saves.
     options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-    draw = jax.jit(model.init, compiler_options=options)
+    # Under a trace (`jax.eval_shape`) nothing is compiled, and jax refuses the options.
+    traced = isinstance(key, jax.core.Tracer)
+    draw = jax.jit(model.init, compiler_options=None if traced else options)
     return dict(draw(key, jnp.zeros((1, *image_shape))))
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -113,7 +113,7 @@ def fit(
     folder = contextlib.nullcontext() if directory is None else Checkpoints(directory)
     with folder as checkpoints:
         if checkpoints is None or checkpoints.latest() is None:
-            state = jax.jit(begin)(init_key)
+            state = begin(init_key)
         else:
             state = checkpoints.restore(jax.eval_shape(begin, init_key))
         state = jax.device_put(state, _sharding())
@@ -134,11 +134,12 @@ def fit(
 
 
 def _begin(variables: Any, optimizer: Any, steps: int, validations: int, averaged: bool) -> State:
+    copy = lambda: jax.tree.map(jnp.copy, variables)  # `update` is given its buffers, each once
     return State(
         variables,
-        variables if averaged else None,
+        copy() if averaged else None,
         optimizer.init(variables["params"]),
-        variables,
+        copy(),
         jnp.int32(0),
         jnp.int32(0),
         jnp.full(steps, jnp.nan),
@@ -242,7 +243,9 @@ def _outcome(state: State, validated: bool) -> Fit:
 
 def _sharding(*axes: str) -> NamedSharding:
     """Splits the first axis over all devices, or, without axes, copies to each."""
-    return NamedSharding(jax.make_mesh((jax.device_count(),), ("batch",)), PartitionSpec(*axes))
+    automatic = (AxisType.Auto,)  # XLA places what lies between the batch and the loss
+    mesh = jax.make_mesh((jax.device_count(),), ("batch",), axis_types=automatic)
+    return NamedSharding(mesh, PartitionSpec(*axes))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""Experiments: wiring and hyperparameters. Run one as `python -m experiments.skin`."""
