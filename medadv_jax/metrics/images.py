@@ -12,7 +12,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 _Image: TypeAlias = Float[Array | np.ndarray, "*space c"]
-_WIDTH, _SIGMA = 11, 1.5
+WINDOW = 11
+"""Length of the window of SSIM in pixels: no image side may be shorter."""
+_SIGMA = 1.5
 
 
 def l0(clean: _Image, perturbed: _Image) -> Int[Array, ""]:
@@ -116,9 +118,9 @@ def ssim(clean: _Image, perturbed: _Image) -> Float[Array, ""]:
     Source: Wang, Bovik, Sheikh and Simoncelli, Image quality assessment: from error visibility to
     structural similarity, 2004.
     """
-    if min(clean.shape[:-1]) < _WIDTH:
+    if min(clean.shape[:-1]) < WINDOW:
         raise ValueError(
-            f"SSIM needs sides of at least {_WIDTH} pixels, the length of its window; "
+            f"SSIM needs sides of at least {WINDOW} pixels, the length of its window; "
             f"got an image of shape {clean.shape}."
         )
     # Variances do not depend on the origin; around mid-grey they lose the fewest digits.
@@ -148,8 +150,8 @@ def _smooth(maps: Float[Array, "m *space c"]) -> Float[Array, "m *inner c"]:
 
 def _band(size: int) -> np.ndarray:
     """The `(size - 10, size)` matrix whose rows are the window, each one pixel further."""
-    window = np.exp(-0.5 * ((np.arange(_WIDTH) - _WIDTH // 2) / _SIGMA) ** 2)
-    rows = np.arange(size - _WIDTH + 1)[:, None]
-    band = np.zeros((size - _WIDTH + 1, size), np.float32)
-    band[rows, rows + np.arange(_WIDTH)] = window / window.sum()
+    window = np.exp(-0.5 * ((np.arange(WINDOW) - WINDOW // 2) / _SIGMA) ** 2)
+    rows = np.arange(size - WINDOW + 1)[:, None]
+    band = np.zeros((size - WINDOW + 1, size), np.float32)
+    band[rows, rows + np.arange(WINDOW)] = window / window.sum()
     return band

@@ -32,7 +32,8 @@ def bootstrap(
     Images of one lesion (or slices of one brain) resemble each other: drawn one by one they would
     count as independent and the interval would be too short. So G of the G groups are drawn with
     replacement, each with all its examples, and the score is computed anew. A replicate whose score
-    is undefined is left out.
+    is undefined is left out. It knows only what was drawn: where every example is right (or every
+    one is wrong) the interval is a point, however few there are.
 
     Args:
       metric: The score.

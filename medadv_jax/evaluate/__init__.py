@@ -1,0 +1,8 @@
+"""Clean against perturbed performance of models, white box and black box.
+
+`matrix` gives rows; `run` gives the evaluation that `rows`, `parts` and `examples` read.
+"""
+
+from medadv_jax.evaluate.details import Picture as Picture, examples as examples, parts as parts
+from medadv_jax.evaluate.grid import Crossing as Crossing, Evaluation as Evaluation, run as run
+from medadv_jax.evaluate.rows import matrix as matrix, rows as rows

@@ -1,0 +1,205 @@
+"""The grid of an evaluation: which perturbation is made on which model, and who judges it."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import rich.progress
+
+from medadv_jax.evaluate import cells, identity, making
+from medadv_jax.evaluate.cells import Cell
+from medadv_jax.metrics import Metric
+from medadv_jax.types import Attack, Batch, Predict, PRNGKey
+
+
+class Crossing(NamedTuple):
+    """One perturbation made on one model, to be judged by some.
+
+    Attributes:
+      perturbation: Its label.
+      attack: What perturbs, None for nothing.
+      source: Name of the model that it is made on; None if it does not see a model.
+      judges: Names of the models that judge it.
+    """
+
+    perturbation: str
+    attack: Attack | None
+    source: str | None
+    judges: tuple[str, ...]
+
+    @property
+    def eps(self) -> float | None:
+        """The value of the knob that makes the attack stronger, None if it has no such knob."""
+        knob = getattr(self.attack, "size", None)
+        return None if knob is None else float(getattr(self.attack, knob))
+
+    @property
+    def name(self) -> str:
+        """Its name for a reader."""
+        strength = "" if self.eps is None else f" {self.eps:g}"
+        return f"{self.perturbation}{strength}" + (f" on {self.source}" if self.source else "")
+
+    def access(self, judge: str) -> str:
+        """What the perturbation knew of a judge: "clean", "noise", "white" or "black"."""
+        if self.attack is None:
+            return "clean"
+        if self.source is None:
+            return "noise"
+        return "white" if self.source == judge else "black"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The cells of a grid; `rows`, `parts` and `examples` read it.
+
+    Attributes:
+      metrics: The scores to compute.
+      cells: Every crossing with its cell; the first is the clean one, judged by all models.
+    """
+
+    metrics: tuple[Metric, ...]
+    cells: tuple[tuple[Crossing, Cell], ...]
+
+    def misclassified(self, model: str) -> np.ndarray:
+        """Whether a model has each record wrong when clean, `(n,)`."""
+        crossing, cell = self.cells[0]
+        return cell.fooled[crossing.judges.index(model)]
+
+
+def run(
+    key: PRNGKey,
+    models: Mapping[str, Predict],
+    perturbations: Mapping[str, Attack | Sequence[Attack]],
+    batches: Iterable[Batch],
+    *,
+    metric: Metric | Sequence[Metric],
+    black_box: bool = True,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Crosses models with perturbations; `matrix`, which makes rows of it, says how."""
+    scores = (metric,) if isinstance(metric, Metric) else tuple(metric)
+    outcomes = _outcomes(scores)
+    crossings = plan(models, perturbations, black_box)
+    paths: list[pathlib.Path | None] = [None] * len(crossings)
+    if cache is not None:
+        names = _names(key, models, crossings, batches, outcomes)
+        paths = [pathlib.Path(cache) / f"{name}.npz" for name in names]
+    found = []
+    with _Bar(len(crossings), batches, progress) as bar:
+        for crossing, path in zip(crossings, paths, strict=True):
+            bar.begin(crossing.name)
+            cell = None if path is None else cells.load(path)
+            if cell is None:
+                source = models[crossing.source or crossing.judges[0]]
+                judges = {name: models[name] for name in crossing.judges}
+                cell = making.make(
+                    key, crossing.attack, source, judges, batches, outcomes, advance=bar.advance
+                )
+                if path is not None:
+                    cells.save(path, cell)
+            found.append((crossing, cell))
+    return Evaluation(scores, tuple(found))
+
+
+def plan(
+    models: Mapping[str, Predict],
+    perturbations: Mapping[str, Attack | Sequence[Attack]],
+    black_box: bool,
+) -> list[Crossing]:
+    """Returns the crossings of a grid, the clean one first.
+
+    Raises:
+      ValueError: There is no model, a model is not a pytree of arrays, or a perturbation has a name
+        that is taken.
+    """
+    if not models:
+        raise ValueError("An evaluation needs at least one model, got none.")
+    for name, predict in models.items():
+        if not all(hasattr(leaf, "dtype") for leaf in jax.tree.leaves(predict)):
+            raise ValueError(
+                f"Model {name!r} is a callable pytree whose leaves are arrays, as `models.bind` "
+                f"makes it; got {type(predict).__name__}, which has other leaves."
+            )
+    if "clean" in perturbations:
+        raise ValueError("A perturbation cannot be called 'clean': those rows are always there.")
+    everyone = tuple(models)
+    crossings = [Crossing("clean", None, None, everyone)]
+    for label, given in perturbations.items():
+        for attack in given if isinstance(given, Sequence) else (given,):
+            if getattr(attack, "noise", False):
+                crossings.append(Crossing(label, attack, None, everyone))
+                continue
+            for source in models:
+                judges = everyone if black_box else (source,)
+                crossings.append(Crossing(label, attack, source, judges))
+    return crossings
+
+
+def _outcomes(scores: Sequence[Metric]) -> tuple[making.Outcome, ...]:
+    """Returns the distinct outcome functions; two scores of one function share its values."""
+    if not scores:
+        raise ValueError("An evaluation needs at least one metric, got none.")
+    by_name = {score.outcome.__name__: score.outcome for score in scores}
+    distinct = tuple(dict.fromkeys(score.outcome for score in scores))
+    if len(by_name) < len(distinct):
+        raise ValueError(
+            "Outcome functions are stored by name, but two different ones are called alike: "
+            f"{[outcome.__qualname__ for outcome in distinct]}."
+        )
+    return distinct
+
+
+def _names(
+    key: PRNGKey,
+    models: Mapping[str, Predict],
+    crossings: Sequence[Crossing],
+    batches: Iterable[Batch],
+    outcomes: Sequence[making.Outcome],
+) -> list[str]:
+    """Returns the hash of all that each cell depends on; models are known by their weights."""
+    of_model = {name: identity.of_model(predict) for name, predict in models.items()}
+    data, random = identity.of_data(batches), identity.of_key(key)
+    judged_by = [f"{outcome.__module__}.{outcome.__qualname__}" for outcome in outcomes]
+
+    def one(crossing: Crossing) -> str:
+        attack = "clean" if crossing.attack is None else identity.of_attack(crossing.attack)
+        source = "no model" if crossing.source is None else of_model[crossing.source]
+        judges = [of_model[name] for name in crossing.judges]
+        return identity.of_all([data, random, attack, source, *judges, *judged_by])
+
+    return [one(crossing) for crossing in crossings]
+
+
+class _Bar:
+    """A progress bar of cells that names the cell at work, and moves with its batches."""
+
+    def __init__(self, cells: int, batches: Any, shown: bool):
+        columns = rich.progress.Progress.get_default_columns()
+        counter = rich.progress.MofNCompleteColumn()
+        self._progress = rich.progress.Progress(*columns, counter, disable=not shown)
+        self._task = self._progress.add_task("", total=cells)
+        self._share = 1 / len(batches) if hasattr(batches, "__len__") else 0.0
+        self._begun = 0
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, failure: Any, *_: Any) -> None:
+        if failure is None:
+            self._progress.update(self._task, description="all cells", completed=self._begun)
+        self._progress.stop()
+
+    def begin(self, name: str) -> None:
+        """Names the next cell; those before it are complete."""
+        self._progress.update(self._task, description=name, completed=self._begun)
+        self._begun += 1
+
+    def advance(self) -> None:
+        """Moves by one batch of the cell at work."""
+        self._progress.advance(self._task, self._share)

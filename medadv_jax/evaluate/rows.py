@@ -1,0 +1,211 @@
+"""The rows of an evaluation: one number a model, perturbation and metric, with its interval."""
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from medadv_jax.evaluate.cells import Cell
+from medadv_jax.evaluate.grid import Crossing, Evaluation, run
+from medadv_jax.metrics import Metric, bootstrap
+from medadv_jax.types import Attack, Batch, Predict, PRNGKey
+
+INFO = ("task", "data", "defense", "ssim_target", "seed")
+"""Keys of a row that an evaluation cannot know."""
+
+
+def matrix(
+    key: PRNGKey,
+    models: Mapping[str, Predict],
+    perturbations: Mapping[str, Attack | Sequence[Attack]],
+    batches: Iterable[Batch],
+    *,
+    metric: Metric | Sequence[Metric],
+    black_box: bool = True,
+    cache: str | os.PathLike[str] | None = None,
+    groups: np.ndarray | None = None,
+    info: Mapping[str, Any] | None = None,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """Crosses models with perturbations: every model is judged on every perturbation.
+
+    Examples are made once for each source model and perturbation, and judged by all models: white
+    box where the judge is the source, black box elsewhere. Noise sees no model and is made once.
+    Record i is attacked under `fold_in(key, i)`, by every attack and on every source, so what is
+    found of a record depends neither on the batch that it comes in nor on what else is evaluated
+    (on convolution nets up to rounding, which may turn the sign of a vanishing gradient).
+
+    Each cell is written to `cache` as it is done. A run that was killed continues from there and
+    ends with the same numbers; a damaged file is named in a warning and its cell computed again. A
+    cell is found again by what it depends on: data, key, attack and weights, not by names.
+
+    Args:
+      key: Random key of the perturbations.
+      models: The models by name, callable pytrees from images to logits.
+      perturbations: Attacks and noise by label; several attacks under one label are a sweep, say
+        over `eps`, and compile once. Unperturbed images are always evaluated besides.
+      batches: The records, to be iterated over many times in the same order.
+      metric: The score, or several.
+      black_box: Whether models also judge the examples that were made on others.
+      cache: Folder of the cells; None keeps nothing.
+      groups: The group of record i at place i (its lesion or subject), over which intervals are
+        bootstrapped; None if records are independent.
+      info: Values of the keys `task`, `data`, `defense`, `ssim_target`, `seed` of the rows; a
+        mapping gives one value per model, by its name.
+      progress: Whether to show a progress bar.
+
+    Returns:
+      Rows in the order clean, then perturbation by source by judge by metric; see `rows`.
+
+    Raises:
+      ValueError: Something is missing, named twice, or not finite; the message says what.
+    """
+    found = run(
+        key,
+        models,
+        perturbations,
+        batches,
+        metric=metric,
+        black_box=black_box,
+        cache=cache,
+        progress=progress,
+    )
+    return rows(found, groups=groups, info=info)
+
+
+def rows(
+    evaluation: Evaluation,
+    *,
+    groups: np.ndarray | None = None,
+    info: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Makes the rows of an evaluation, one a crossing, judging model and metric.
+
+    What a row says (None: not known, not defined or without meaning):
+
+    - `data_size`: how many records were judged.
+    - `model`, `source`, `access`: who judged; on whom the examples were made (None for noise and
+      clean images); "clean", "noise", "white" or "black".
+    - `eps`: value of the knob that makes the attack stronger, whatever that is called.
+    - `score`, `score_low`, `score_high`: over all records, with its 95 % bootstrap interval.
+    - `drop`: `clean_score - score`.
+    - `success`: of the records that the *judging* model has right when clean, the share that it has
+      wrong when perturbed. So misclassified records count neither for nor against an attack.
+    - `misclassified`: the share of all records that the judging model has wrong when clean.
+    - `ssim`, `l2`, `linf`: means over the records that were attacked: those that the *source* has
+      right when clean, whether or not the attack then succeeded. An attack may leave the others
+      alone, which would make it look less visible. Noise: over all records. `ssim` is None for
+      images smaller than its window.
+    - `flat`: of the records that were attacked, the share on which a gradient was zero or not
+      finite.
+    - `gradients`, `forwards`: totals over all records, of making the examples.
+    - `seconds`, `compile_seconds`: making the examples without compiling, and compiling. They
+      belong to the source and the perturbation: rows of several judges repeat them.
+
+    Args:
+      evaluation: What `run` found.
+      groups: The group of record i at place i; None if records are independent.
+      info: Values of the keys that an evaluation cannot know; see `matrix`.
+
+    Raises:
+      ValueError: `info` has another key, or `groups` is too short.
+    """
+    info = info or {}
+    if unknown := sorted(set(info) - set(INFO)):
+        raise ValueError(f"info gives the keys {INFO} of a row, got {unknown}.")
+    members = _members(groups, evaluation.cells[0][1].records)
+    return [
+        _row(evaluation, crossing, cell, judge, metric, members, info)
+        for crossing, cell in evaluation.cells
+        for judge in crossing.judges
+        for metric in evaluation.metrics
+    ]
+
+
+def _members(groups: np.ndarray | None, records: np.ndarray) -> np.ndarray:
+    """Returns the group of every evaluated record."""
+    if groups is None:
+        return records
+    if len(groups) <= records.max():
+        raise ValueError(
+            f"groups has an entry for every record, got {len(groups)} for record {records.max()}."
+        )
+    return np.asarray(groups)[records]
+
+
+def _row(
+    evaluation: Evaluation,
+    crossing: Crossing,
+    cell: Cell,
+    judge: str,
+    metric: Metric,
+    members: np.ndarray,
+    info: Mapping[str, Any],
+) -> dict[str, Any]:
+    told: dict[str, Any] = dict.fromkeys(INFO)
+    for name, value in info.items():
+        told[name] = value.get(judge) if isinstance(value, Mapping) else value
+    weights = np.ones(len(members))
+    outcomes = outcomes_of(crossing, cell, judge, metric)
+    score = metric.score(outcomes, weights)
+    low, high = bootstrap(metric, outcomes, members, seed=0)
+    clean_score = metric.score(outcomes_of(*evaluation.cells[0], judge, metric), weights)
+    row = dict(
+        task=told["task"],
+        data=told["data"],
+        data_size=len(members),
+        model=judge,
+        defense=told["defense"],
+        source=crossing.source,
+        access=crossing.access(judge),
+        perturbation=crossing.perturbation,
+        eps=crossing.eps,
+        ssim_target=told["ssim_target"],
+        metric=metric.name,
+        score=score,
+        score_low=low,
+        score_high=high,
+        clean_score=clean_score,
+        drop=clean_score - score,
+        **_effect(evaluation, crossing, cell, judge),
+        seed=told["seed"],
+    )
+    return {name: _plain(value) for name, value in row.items()}
+
+
+def _effect(evaluation: Evaluation, crossing: Crossing, cell: Cell, judge: str) -> dict[str, Any]:
+    """The part of a row that no metric has a say in."""
+    wrong = evaluation.misclassified(judge)
+    fooled = cell.fooled[crossing.judges.index(judge)]
+    attacked = np.full(len(wrong), True)
+    if crossing.source is not None:
+        attacked = ~evaluation.misclassified(crossing.source)
+    return dict(
+        ssim=_mean(cell.ssim, attacked),
+        l2=_mean(cell.l2, attacked),
+        linf=_mean(cell.linf, attacked),
+        success=None if crossing.attack is None else _mean(fooled, ~wrong),
+        misclassified=wrong.mean(),
+        flat=None if crossing.attack is None else _mean(cell.flat, attacked),
+        gradients=cell.gradients.sum(),
+        forwards=cell.forwards.sum(),
+        seconds=cell.seconds,
+        compile_seconds=cell.compile_seconds,
+    )
+
+
+def _mean(values: np.ndarray, among: np.ndarray) -> float:
+    return values[among].mean(dtype=np.float64) if among.any() else np.nan
+
+
+def _plain(value: Any) -> Any:
+    """Returns what JSON can hold: Python numbers, and None for NaN."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def outcomes_of(crossing: Crossing, cell: Cell, judge: str, metric: Metric) -> np.ndarray:
+    """Returns what a metric needs to know of one judge in one cell, `(n, m)`."""
+    return cell.outcomes[metric.outcome.__name__][crossing.judges.index(judge)]
