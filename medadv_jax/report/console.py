@@ -38,7 +38,7 @@ def table(rows: Sequence[Row], *, metric: str | None = None) -> RenderableType:
     Raises:
       ValueError: if a row has wrong keys, or no row has the metric.
     """
-    check(rows)
+    rows = check(rows)
     chosen = of_metric(rows, metric)
     parts: list[RenderableType] = [_by_model(chosen, rows)]
     if black(chosen):

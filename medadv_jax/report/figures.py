@@ -1,11 +1,10 @@
-"""Figures of an evaluation: bars per model, curves over eps, and the matrix of who fools whom."""
+"""Figures of an evaluation: bars for each model, and curves over eps."""
 
 import math
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,7 +12,6 @@ from matplotlib.figure import Figure
 from medadv_jax.report import formats
 from medadv_jax.report.rows import (
     Row,
-    Setting,
     clean,
     direct,
     known,
@@ -21,11 +19,9 @@ from medadv_jax.report.rows import (
     setting,
     unique,
 )
-from medadv_jax.report.svg import DASHES, INK, LINE, MARKERS, MUTED, PAPER, SERIES
+from medadv_jax.report.svg import DASHES, INK, LINE, MARKERS, MUTED, SERIES
 
 ACCESS_COLOR = {"clean": MUTED, "noise": SERIES[0], "white": SERIES[1]}
-HEAT = matplotlib.colormaps["cividis"]
-"""Colours of the matrix: even steps of lightness, also to the colour-blind and in print."""
 
 
 class Panel(NamedTuple):
@@ -81,7 +77,7 @@ def _label(row: Row) -> str:
 
 
 def _bars(name: str, shown: list[Row]) -> Figure:
-    figure = Figure(figsize=(4.6, 0.95 + 0.24 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(4.1, 0.9 + 0.23 * len(shown)), layout="constrained")
     axes = figure.add_subplot()
     scores = np.array([row["score"] for row in shown])
     places = np.arange(len(shown))
@@ -94,7 +90,7 @@ def _bars(name: str, shown: list[Row]) -> Figure:
         linewidth=1.6,
     )
     # The column of numbers stands outside the axes, where no bar or whisker reaches.
-    for place, row in zip(places, shown, strict=True):
+    for place, row in enumerate(shown):
         axes.text(
             1.02,
             place,
@@ -142,7 +138,7 @@ def _lines(shown: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def _curves(family: str, shown: Sequence[Row], whole: dict[str, Row]) -> Figure:
-    figure = Figure(figsize=(4.6, 3.3), layout="constrained")
+    figure = Figure(figsize=(4.1, 3.1), layout="constrained")
     axes = figure.add_subplot()
     eps = sorted({row["eps"] for row in shown} - {0.0})
     zero = _eps_axis(axes, eps)
@@ -187,84 +183,3 @@ def _eps_axis(axes: Axes, eps: Sequence[float]) -> float:
     axes.set_xticks([], minor=True)
     axes.grid(axis="x", visible=False)
     return zero
-
-
-class Matrix(NamedTuple):
-    """Who fools whom, under one perturbation.
-
-    Attributes:
-      setting: The perturbation.
-      sources: Models that examples were made on, the rows.
-      targets: Models that judged them, the columns.
-      cells: The row of each (source, target); None where it was not measured.
-    """
-
-    setting: Setting
-    sources: list[str]
-    targets: list[str]
-    cells: list[list[Row | None]]
-
-
-def matrices(rows: Sequence[Row]) -> list[Matrix]:
-    """Returns a matrix for each perturbation that was judged across models.
-
-    Args:
-      rows: Rows of one metric.
-    """
-    crossed = [row for row in rows if row["access"] in ("white", "black")]
-    targets = unique(map(model, crossed))
-    found = []
-    for spot in unique(setting(row) for row in crossed if row["access"] == "black"):
-        here = {(r["source"], model(r)): r for r in crossed if setting(r) == spot}
-        # Sources in the order of the targets, so that the diagonal is the white box.
-        seen = unique(source for source, _ in here)
-        sources = sorted(seen, key=lambda s: targets.index(s) if s in targets else len(targets))
-        cells = [[here.get((source, name)) for name in targets] for source in sources]
-        found.append(Matrix(spot, sources, targets, cells))
-    return found
-
-
-def heat(score: float) -> tuple[str, str]:
-    """Returns the colour of a score's cell and the colour of text upon it, as hex.
-
-    >>> heat(0.0)[1], heat(1.0)[1]
-    ('#ffffff', '#000000')
-    """
-    red, green, blue, _ = HEAT(min(max(score, 0.0), 1.0))
-    linear = [
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)
-    ]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    # WCAG's contrast to white and to black is equal at 0.179.
-    background = f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
-    return background, "#ffffff" if luminance < 0.179 else "#000000"
-
-
-def heat_map(matrix: Matrix) -> Panel:
-    """Returns a matrix as a figure, for a file; the page has it as a table."""
-    wide, high = len(matrix.targets), len(matrix.sources)
-    figure = Figure(figsize=(1.6 + 1.1 * wide, 1.0 + 0.55 * high), layout="constrained")
-    axes = figure.add_subplot()
-    axes.grid(visible=False)
-    axes.set(xlim=(0, wide), ylim=(high, 0), title=matrix.setting.label)
-    axes.set_xticks(np.arange(wide) + 0.5, matrix.targets, rotation=20, ha="right")
-    axes.set_yticks(np.arange(high) + 0.5, matrix.sources)
-    axes.set(xlabel="judged by", ylabel="made on")
-    axes.tick_params(length=0)
-    for y, line in enumerate(matrix.cells):
-        for x, row in enumerate(line):
-            _cell(axes, x, y, row)
-    strength = formats.size(matrix.setting.eps) if matrix.setting.eps is not None else ""
-    name = file_name("matrix", f"{matrix.setting.family} {strength}")
-    return Panel(name, matrix.setting.label, f"Matrix under {matrix.setting.label}", figure)
-
-
-def _cell(axes: Axes, x: int, y: int, row: Row | None) -> None:
-    score = row["score"] if row and known(row["score"]) else None
-    background, ink = heat(score) if score is not None else (PAPER, INK)
-    axes.fill_between([x, x + 1], y, y + 1, color=background, linewidth=0)
-    white = row is not None and row["access"] == "white"
-    weight = "bold" if white else "normal"
-    axes.text(
-        x + 0.5, y + 0.5, formats.score(score), color=ink, ha="center", va="center", weight=weight
-    )

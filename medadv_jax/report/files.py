@@ -1,22 +1,15 @@
-"""JSON, CSV and text files that are whole or absent, never half written."""
+"""Files that are whole or absent, never half written, and values as JSON can hold them."""
 
-import csv
 import dataclasses
-import io
 import json
 import math
 import os
 import pathlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-
-from medadv_jax.report.rows import KEYS, Row
-
-SCHEMA = 1
-"""Version of the layout of `rows.json`."""
 
 
 def replace(path: pathlib.Path, content: str | bytes) -> pathlib.Path:
@@ -47,7 +40,7 @@ def replace(path: pathlib.Path, content: str | bytes) -> pathlib.Path:
     return path
 
 
-def plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """Returns a value as JSON can hold it: what is not a finite number becomes null.
 
     Args:
@@ -59,7 +52,7 @@ def plain(value: Any) -> Any:
     Raises:
       TypeError: for a value of another kind.
 
-    >>> plain({"a": float("nan"), "b": (np.float32(0.5), pathlib.Path("runs"))})
+    >>> jsonable({"a": float("nan"), "b": (np.float32(0.5), pathlib.Path("runs"))})
     {'a': None, 'b': [0.5, 'runs']}
     """
     if value is None or isinstance(value, (str, bool, int)):
@@ -68,54 +61,18 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
-        return {field.name: plain(getattr(value, field.name)) for field in fields}
+        return {field.name: jsonable(getattr(value, field.name)) for field in fields}
     if isinstance(value, Mapping):
-        return {str(name): plain(entry) for name, entry in value.items()}
+        return {str(name): jsonable(entry) for name, entry in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(entry) for entry in value]
+        return [jsonable(entry) for entry in value]
     if isinstance(value, pathlib.PurePath):
         return str(value)
     if hasattr(value, "tolist"):  # arrays and scalars of NumPy and of JAX
-        return plain(np.asarray(value).tolist())
+        return jsonable(np.asarray(value).tolist())
     raise TypeError(f"No JSON for {value!r} of type {type(value).__name__}.")
 
 
 def as_json(value: Any) -> str:
     """Returns JSON text, indented, without the NaN and Infinity that JSON does not know."""
-    return json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def rows_json(config: Any, rows: Sequence[Row]) -> str:
-    """Returns the text of `rows.json`: `{"schema": 1, "config": ..., "rows": [...]}`."""
-    return as_json({"schema": SCHEMA, "config": config, "rows": list(rows)})
-
-
-def rows_csv(rows: Sequence[Row]) -> str:
-    """Returns the text of `rows.csv`: a header, then a line a row; unknown is empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, KEYS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(plain(row) for row in rows)
-    return text.getvalue()
-
-
-def read_rows(path: pathlib.Path) -> tuple[dict[str, Any], list[Row]]:
-    """Reads a `rows.json`.
-
-    Args:
-      path: A file that `rows_json` wrote.
-
-    Returns:
-      The configuration and the rows.
-
-    Raises:
-      ValueError: if the file is not JSON, or has another schema.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not a JSON file: {error}.") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        found = content.get("schema") if isinstance(content, dict) else None
-        raise ValueError(f"{path}: rows of schema {SCHEMA} can be read, got schema {found!r}.")
-    return content["config"], content["rows"]
+    return json.dumps(jsonable(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n"

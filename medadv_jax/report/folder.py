@@ -4,8 +4,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medadv_jax.report import figures, files, gallery, svg
-from medadv_jax.report.page import Content, Recall, render
+from medadv_jax.report import figures, files, gallery, matrix, sheet, store, svg
+from medadv_jax.report.page import Content, render
+from medadv_jax.report.parts import Recall
 from medadv_jax.report.rows import Row, check, of_metric
 
 
@@ -52,14 +53,14 @@ def write(
       ValueError: if a row has wrong keys, no row has the metric, a model has no name, or an example
         or a recall does not fit the classes.
     """
-    check(rows)
+    rows = check(rows)
     gallery.check(examples, class_names)
     _check(models, recalls, class_names)
     folder = pathlib.Path(directory)
-    settings = files.plain(config)
+    settings = files.jsonable(config)
     files.replace(folder / "config.json", files.as_json(settings))
-    files.replace(folder / "rows.json", files.rows_json(settings, rows))
-    files.replace(folder / "rows.csv", files.rows_csv(rows))
+    files.replace(folder / "rows.json", store.rows_json(settings, rows))
+    files.replace(folder / "rows.csv", store.rows_csv(rows))
     if synthetic is None:
         synthetic = "synthetic" in data.lower()
     content = Content(
@@ -78,8 +79,9 @@ def write(
     chosen = of_metric(rows, metric)
     with svg.style():
         panels = {"bars": figures.bars(chosen), "curves": figures.curves(chosen)}
-        heat_maps = [figures.heat_map(matrix) for matrix in figures.matrices(chosen)]
-        _write_figures(folder / "figures", [*panels["bars"], *panels["curves"], *heat_maps])
+        heat_maps = [matrix.heat_map(found) for found in matrix.matrices(chosen)]
+        drawn = [*panels["bars"], *panels["curves"], *heat_maps]
+        _write_figures(folder / "figures", drawn, examples, class_names)
         return files.replace(folder / "report.html", render(content, panels))
 
 
@@ -98,9 +100,16 @@ def _check(
                 )
 
 
-def _write_figures(folder: pathlib.Path, panels: Sequence[figures.Panel]) -> None:
+def _write_figures(
+    folder: pathlib.Path,
+    panels: Sequence[figures.Panel],
+    examples: Sequence[gallery.Example],
+    class_names: Sequence[str],
+) -> None:
     written = [
         files.replace(folder / f"{panel.name}.svg", svg.text(panel.figure)) for panel in panels
     ]
-    for old in set(folder.glob("*.svg")) - set(written):
+    if examples:
+        written.append(files.replace(folder / "examples.png", sheet.png(examples, class_names)))
+    for old in {*folder.glob("*.svg"), *folder.glob("*.png")} - set(written):
         old.unlink()

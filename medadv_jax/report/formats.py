@@ -1,16 +1,17 @@
 """Numbers as a reader wants them: the same everywhere in the table, the figures and the page."""
 
 import math
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
+Number: TypeAlias = float | int | None
 MISSING = "–"
 
 
-def _there(value: float | None) -> TypeGuard[float]:
+def _there(value: Number) -> TypeGuard[float | int]:
     return value is not None and math.isfinite(value)
 
 
-def score(value: float | None) -> str:
+def score(value: Number) -> str:
     """Returns a score with three decimals.
 
     >>> score(0.71249), score(None)
@@ -19,7 +20,7 @@ def score(value: float | None) -> str:
     return f"{value:.3f}" if _there(value) else MISSING
 
 
-def interval(low: float | None, high: float | None) -> str:
+def interval(low: Number, high: Number) -> str:
     """Returns a confidence interval, or nothing where there is none.
 
     >>> interval(0.65, 0.7601), interval(None, None)
@@ -33,7 +34,7 @@ def stated(row: dict[str, Any]) -> str:
     return f"{score(row['score'])} {interval(row['score_low'], row['score_high'])}".strip()
 
 
-def ssim(value: float | None) -> str:
+def ssim(value: Number) -> str:
     """Returns a structural similarity with four decimals: the last ones tell small eps apart.
 
     >>> ssim(0.99987)
@@ -42,7 +43,7 @@ def ssim(value: float | None) -> str:
     return f"{value:.4f}" if _there(value) else MISSING
 
 
-def size(value: float | None) -> str:
+def size(value: Number) -> str:
     """Returns the size of a perturbation with three significant digits.
 
     >>> size(0.0005), size(0.010000001), size(3)
@@ -51,7 +52,7 @@ def size(value: float | None) -> str:
     return f"{value:.3g}" if _there(value) else MISSING
 
 
-def percent(value: float | None) -> str:
+def percent(value: Number) -> str:
     """Returns a rate in [0, 1] as a percentage.
 
     >>> percent(0.934)
@@ -60,7 +61,7 @@ def percent(value: float | None) -> str:
     return f"{100 * value:.0f} %" if _there(value) else MISSING
 
 
-def points(value: float | None) -> str:
+def points(value: Number) -> str:
     """Returns a difference of two scores in hundredths, the unit of "percentage points".
 
     >>> points(0.213)
@@ -69,7 +70,7 @@ def points(value: float | None) -> str:
     return f"{100 * value:.1f}" if _there(value) else MISSING
 
 
-def ratio(part: float | None, whole: float | None) -> str:
+def ratio(part: Number, whole: Number) -> str:
     """Returns a quotient with two decimals; nothing is a fraction of zero.
 
     >>> ratio(0.2, 0.8), ratio(0.2, 0.0)

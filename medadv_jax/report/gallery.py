@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import PIL.Image
 
+from medadv_jax.report import formats
+
 BUDGET = 3_000_000
 """Bytes of pictures in a page, so that a page stays below 5 MB."""
 _NICE = (1, 2, 5)
@@ -109,3 +111,19 @@ def data_uri(content: bytes, kind: str) -> str:
     'data:text/csv;base64,YQ=='
     """
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def said(probabilities: Any, class_names: Sequence[str]) -> str:
+    """Returns a prediction with its confidence.
+
+    >>> said([0.2, 0.8], ("nevus", "melanoma"))
+    'melanoma 80 %'
+    """
+    best = int(np.argmax(probabilities))
+    return f"{class_names[best]} {formats.percent(float(np.asarray(probabilities)[best]))}"
+
+
+def title(example: Example) -> str:
+    """Returns the perturbation of an example with its size."""
+    size = "" if example.eps is None else f" ε\u00a0{formats.size(example.eps)}"
+    return example.perturbation + size

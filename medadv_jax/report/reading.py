@@ -10,6 +10,9 @@ from medadv_jax.report.rows import Row, clean, direct, known, model, setting, un
 SATURATED = 0.02
 """An attack that leaves every model at or below this score tells no two models apart."""
 
+PAIRS = 3
+"""Pairs of models that are put into words; for many models the figures say more."""
+
 
 class Sentence(NamedTuple):
     """One statement.
@@ -67,33 +70,52 @@ def _ranking(rows: Sequence[Row]) -> Iterator[Sentence]:
 
 def _pairs(rows: Sequence[Row]) -> Iterator[Sentence]:
     whole = clean(rows)
-    for one, two in combinations(whole, 2):
-        if not compare.alike(whole[one], whole[two]):
-            continue
-        start = (
-            f"{one} and {two} generalise alike: {formats.stated(whole[one])} and "
-            f"{formats.stated(whole[two])} on clean images, each inside the other's interval."
-        )
-        apart = [
-            pair
-            for pair in _same_setting(rows, one, two)
-            if compare.above(*pair) or compare.above(*reversed(pair))
-        ]
-        if not apart:
-            yield Sentence("robustness", f"{start} No perturbation here tells them apart either.")
-            continue
-        robust, frail = sorted(
-            max(apart, key=lambda pair: abs(_loss(pair[0], whole) - _loss(pair[1], whole))),
-            key=lambda row: -row["score"],
-        )
-        more = formats.points(_loss(frail, whole) - _loss(robust, whole))
+    alike = [
+        (one, two) for one, two in combinations(whole, 2) if compare.alike(whole[one], whole[two])
+    ]
+    apart = [pair for names in alike if (pair := _furthest(rows, *names))]
+    apart.sort(key=lambda pair: _gap(*pair, whole), reverse=True)
+    for frail, robust in apart[:PAIRS]:
+        yield Sentence("robustness", _contrast(frail, robust, whole))
+    if len(apart) > PAIRS:
+        yield Sentence("robustness", f"{len(apart) - PAIRS} further pairs of models differ less.")
+    if alike and not apart:
+        listed = "; ".join(f"{one} and {two}" for one, two in alike)
         yield Sentence(
             "robustness",
-            f"{start} They are not equally robust: under {setting(frail).label} {model(frail)} "
-            f"falls {compare.fall(whole[model(frail)], frail)}, {model(robust)} "
-            f"{compare.fall(whole[model(robust)], robust)}; {model(frail)} loses {more} points "
-            f"more.",
+            f"Models that generalise alike, each inside the other's interval ({listed}), are not "
+            f"told apart by any perturbation here either.",
         )
+
+
+def _contrast(frail: Row, robust: Row, whole: dict[str, Row]) -> str:
+    one, two = model(frail), model(robust)
+    return (
+        f"{one} and {two} generalise alike, each inside the other's interval, but {one} is less "
+        f"robust: under {setting(frail).label} it falls {compare.fall(whole[one], frail)}, {two} "
+        f"{compare.fall(whole[two], robust)}. It loses "
+        f"{formats.points(_gap(frail, robust, whole))} points more."
+    )
+
+
+def _furthest(rows: Sequence[Row], one: str, two: str) -> tuple[Row, Row] | None:
+    """Returns the weaker and the stronger row of two models where their losses differ most."""
+    whole = clean(rows)
+    ordered = [
+        (first, second) if first["score"] < second["score"] else (second, first)
+        for first, second in _same_setting(rows, one, two)
+    ]
+    apart = [
+        (frail, robust)
+        for frail, robust in ordered
+        if compare.above(robust, frail) and _gap(frail, robust, whole) > 0
+    ]
+    return max(apart, key=lambda pair: _gap(*pair, whole), default=None)
+
+
+def _gap(frail: Row, robust: Row, whole: dict[str, Row]) -> float:
+    lost = [whole[model(row)]["score"] - row["score"] for row in (frail, robust)]
+    return lost[0] - lost[1]
 
 
 def _same_setting(rows: Sequence[Row], one: str, two: str) -> list[tuple[Row, Row]]:
@@ -103,10 +125,6 @@ def _same_setting(rows: Sequence[Row], one: str, two: str) -> list[tuple[Row, Ro
         for (name, access, spot), row in cells.items()
         if name == one and (two, access, spot) in cells
     ]
-
-
-def _loss(row: Row, whole: dict[str, Row]) -> float:
-    return whole[model(row)]["score"] - row["score"]
 
 
 def _worst(rows: Sequence[Row]) -> Iterator[Sentence]:
@@ -146,11 +164,11 @@ def _control(rows: Sequence[Row]) -> Iterator[Sentence]:
     for name, row in strongest(rows, "noise").items():
         if name in whole:
             sentence = (
-                f"Noise takes {name} at worst {compare.fall(whole[name], row)} "
-                f"({setting(row).label})"
+                f"The worst noise for {name}, {setting(row).label}, takes it "
+                f"{compare.fall(whole[name], row)}"
             )
             if name in attacks:
-                sentence += f"; its worst attack leaves {formats.stated(attacks[name])}"
+                sentence += f"; the worst attack leaves {formats.stated(attacks[name])}"
             yield Sentence("control", sentence + ".")
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from medadv_jax.report.files import jsonable
 from medadv_jax.report.formats import size
 
 Row: TypeAlias = dict[str, Any]
@@ -71,20 +72,23 @@ class Setting(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Its name for a reader, such as "PGD ε 0.01"."""
+        """Its name for a reader, such as "PGD ε 0.01", with a space that no line breaks at."""
         parts = [self.family]
         if self.eps is not None:
-            parts.append(f"ε {size(self.eps)}")
+            parts.append(f"ε\u00a0{size(self.eps)}")
         if self.ssim_target is not None:
             parts.append(f"at SSIM {size(self.ssim_target)}")
         return " ".join(parts)
 
 
-def check(rows: Sequence[Row]) -> None:
+def check(rows: Sequence[Row]) -> list[Row]:
     """Refuses rows that a reader of `rows.json` would misread.
 
     Args:
       rows: Rows of an evaluation.
+
+    Returns:
+      The same rows with Python's own numbers, and None for what is not a finite number.
 
     Raises:
       ValueError: if there is no row, a row lacks a key or has another one, or its `access` is
@@ -96,11 +100,12 @@ def check(rows: Sequence[Row]) -> None:
         missing, surplus = sorted(set(KEYS) - set(row)), sorted(set(row) - set(KEYS))
         if missing or surplus:
             raise ValueError(
-                f"Row {number}: a row has exactly the keys of report.rows.KEYS; "
+                f"Row {number}: a row has exactly the keys of report.KEYS; "
                 f"missing {missing}, unknown {surplus}."
             )
         if row["access"] not in ACCESS:
             raise ValueError(f"Row {number}: access is one of {ACCESS}, got {row['access']!r}.")
+    return [{key: jsonable(row[key]) for key in KEYS} for row in rows]
 
 
 def known(value: Any) -> bool:

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ def style() -> Iterator[None]:
     Text stays text (it can be searched, and takes the page's font), and equal figures give equal
     bytes.
     """
-    looks = {
+    looks: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": "medadv_jax",
         "font.family": "DejaVu Sans",

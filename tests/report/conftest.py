@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from medadv_jax.report.gallery import Example
 from medadv_jax.report.rows import KEYS
 

@@ -1,0 +1,98 @@
+"""Who fools whom: examples made on one model and judged by another."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from medadv_jax.report import formats
+from medadv_jax.report.figures import Panel, file_name
+from medadv_jax.report.rows import Row, Setting, known, model, setting, unique
+from medadv_jax.report.svg import INK, PAPER
+
+HEAT = matplotlib.colormaps["cividis"]
+"""Colours of a score: even steps of lightness, also to the colour-blind and in print."""
+
+
+class Matrix(NamedTuple):
+    """Who fools whom, under one perturbation.
+
+    Attributes:
+      setting: The perturbation.
+      sources: Models that examples were made on, the rows.
+      targets: Models that judged them, the columns.
+      cells: The row of each (source, target); None where it was not measured.
+    """
+
+    setting: Setting
+    sources: list[str]
+    targets: list[str]
+    cells: list[list[Row | None]]
+
+
+def matrices(rows: Sequence[Row]) -> list[Matrix]:
+    """Returns a matrix for each perturbation that was judged across models.
+
+    Args:
+      rows: Rows of one metric.
+    """
+    crossed = [row for row in rows if row["access"] in ("white", "black")]
+    targets = unique(map(model, crossed))
+    found = []
+    for spot in unique(setting(row) for row in crossed if row["access"] == "black"):
+        here = {(r["source"], model(r)): r for r in crossed if setting(r) == spot}
+        # Sources in the order of the targets, so that the diagonal is the white box.
+        seen = unique(source for source, _ in here)
+        sources = sorted(seen, key=lambda s: targets.index(s) if s in targets else len(targets))
+        cells = [[here.get((source, name)) for name in targets] for source in sources]
+        found.append(Matrix(spot, sources, targets, cells))
+    return found
+
+
+def heat(score: float) -> tuple[str, str]:
+    """Returns the colour of a score's cell and the colour of text upon it, as hex.
+
+    >>> heat(0.0)[1], heat(1.0)[1]
+    ('#ffffff', '#000000')
+    """
+    red, green, blue, _ = HEAT(min(max(score, 0.0), 1.0))
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)
+    ]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    # WCAG's contrast to white and to black is equal at 0.179.
+    background = f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+    return background, "#ffffff" if luminance < 0.179 else "#000000"
+
+
+def heat_map(matrix: Matrix) -> Panel:
+    """Returns a matrix as a figure, for a file; the page has it as a table."""
+    wide, high = len(matrix.targets), len(matrix.sources)
+    figure = Figure(figsize=(1.6 + 1.1 * wide, 1.0 + 0.55 * high), layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(visible=False)
+    axes.set(xlim=(0, wide), ylim=(high, 0), title=matrix.setting.label)
+    axes.set_xticks(np.arange(wide) + 0.5, matrix.targets, rotation=20, ha="right")
+    axes.set_yticks(np.arange(high) + 0.5, matrix.sources)
+    axes.set(xlabel="judged by", ylabel="made on")
+    axes.tick_params(length=0)
+    for y, line in enumerate(matrix.cells):
+        for x, row in enumerate(line):
+            _cell(axes, x, y, row)
+    strength = formats.size(matrix.setting.eps) if matrix.setting.eps is not None else ""
+    name = file_name("matrix", f"{matrix.setting.family} {strength}")
+    return Panel(name, matrix.setting.label, f"Matrix under {matrix.setting.label}", figure)
+
+
+def _cell(axes: Axes, x: int, y: int, row: Row | None) -> None:
+    score = row["score"] if row and known(row["score"]) else None
+    background, ink = heat(score) if score is not None else (PAPER, INK)
+    axes.fill_between([x, x + 1], y, y + 1, color=background, linewidth=0)
+    white = row is not None and row["access"] == "white"
+    weight = "bold" if white else "normal"
+    axes.text(
+        x + 0.5, y + 0.5, formats.score(score), color=ink, ha="center", va="center", weight=weight
+    )

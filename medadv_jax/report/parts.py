@@ -1,0 +1,188 @@
+"""The parts of a page as plain values that its template loops over."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import markupsafe
+import numpy as np
+
+from medadv_jax.report import files, formats, gallery, matrix, reading
+from medadv_jax.report.rows import KEYS, Row, clean, known, setting, unique
+
+_TEXT = ("task", "data", "model", "defense", "source", "access", "perturbation", "metric")
+_SCORES = ("score", "score_low", "score_high", "clean_score", "drop")
+
+
+class Recall(NamedTuple):
+    """The recall of each class by one model under one perturbation.
+
+    Attributes:
+      model: Name of the model.
+      perturbation: Name of the perturbation with its strength; "clean" for none.
+      recall: `(k,)` in [0, 1]; NaN for a class without examples.
+      counts: `(k,)`, examples of each class; None if not known.
+    """
+
+    model: str
+    perturbation: str
+    recall: Any
+    counts: Any = None
+
+
+def quiet_intervals(text: str) -> markupsafe.Markup:
+    """Returns a sentence as HTML in which intervals are set back, so that it reads more easily.
+
+    >>> quiet_intervals("0.9 [0.8, 1.0] & more")
+    Markup('0.9 <span class="interval">[0.8, 1.0]</span> &amp; more')
+    """
+    safe = str(markupsafe.escape(text))
+    return markupsafe.Markup(re.sub(r"(\[[\d., -]+\])", r'<span class="interval">\1</span>', safe))
+
+
+def glance(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Returns for each model its clean score and the lowest under noise, attack and transfer."""
+    lowest = {access: reading.strongest(rows, access) for access in ("noise", "white", "black")}
+    return [
+        {"model": name, "clean": _scored(row)} | {a: _scored(lowest[a].get(name)) for a in lowest}
+        for name, row in clean(rows).items()
+    ]
+
+
+def _scored(row: Row | None) -> dict[str, str] | None:
+    if row is None:
+        return None
+    made = f", made on {row['source']}" if row["access"] == "black" else ""
+    return {
+        "score": formats.score(row["score"]),
+        "interval": formats.interval(row["score_low"], row["score_high"]),
+        "label": "" if row["access"] == "clean" else setting(row).label + made,
+    }
+
+
+def facts(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns a table of what is known of the models, a column a fact."""
+    names = unique(key for entry in models for key in entry if key != "name")
+    values = [(m["name"], [formats.plain(files.jsonable(m.get(n))) for n in names]) for m in models]
+    return {"columns": [name.replace("_", " ") for name in names], "lines": values}
+
+
+def heat_tables(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Returns a table for each perturbation that was judged across models."""
+    return [
+        {
+            "title": found.setting.label,
+            "targets": found.targets,
+            "lines": [
+                (source, [_heat_cell(row) for row in line])
+                for source, line in zip(found.sources, found.cells, strict=True)
+            ],
+        }
+        for found in matrix.matrices(rows)
+    ]
+
+
+def _heat_cell(row: Row | None) -> dict[str, Any]:
+    if row is None or not known(row["score"]):
+        return {"text": formats.MISSING, "interval": "", "look": "", "white": False}
+    return {
+        "text": formats.score(row["score"]),
+        "interval": formats.interval(row["score_low"], row["score_high"]),
+        "look": _look(row["score"]),
+        "white": row["access"] == "white",
+    }
+
+
+def _look(score: float) -> str:
+    background, ink = matrix.heat(score)
+    return f"background:{background};color:{ink}"
+
+
+def recalls(entries: Sequence[Recall]) -> list[tuple[str, Any, list[tuple[str, list[Any]]]]]:
+    """Returns for each model its counts and, a line a perturbation, the recall of each class."""
+    tables = []
+    for name in unique(entry.model for entry in entries):
+        own = [entry for entry in entries if entry.model == name]
+        counts = next((list(e.counts) for e in own if e.counts is not None), None)
+        lines = [(e.perturbation, [_recall_cell(float(value)) for value in e.recall]) for e in own]
+        tables.append((name, counts, lines))
+    return tables
+
+
+def _recall_cell(value: float) -> tuple[str, str]:
+    return formats.score(value), _look(value) if known(value) else ""
+
+
+def pictures(
+    examples: Sequence[gallery.Example], names: Sequence[str]
+) -> tuple[list[dict[str, Any]], int]:
+    """Returns the examples as long as they fit the page, and how many did not."""
+    shown, used = [], 0
+    for example in examples:
+        change, factor = gallery.enlarged(example.clean, example.perturbed)
+        encoded = [gallery.png(image) for image in (example.clean, change, example.perturbed)]
+        uris = [gallery.data_uri(image, "image/png") for image in encoded]
+        used += sum(map(len, uris))
+        if used > gallery.BUDGET:
+            break
+        shown.append(_picture(example, uris, factor, names))
+    return shown, len(examples) - len(shown)
+
+
+def _picture(
+    example: gallery.Example, uris: list[str], factor: int, names: Sequence[str]
+) -> dict[str, Any]:
+    height, width = np.shape(example.clean)[:2]
+    return {
+        "title": gallery.title(example),
+        "model": example.model,
+        "uris": uris,
+        "gain": factor,
+        "height": height,
+        "width": width,
+        "label": names[int(example.label)],
+        "before": _prediction(example.clean_probabilities, example.label, names),
+        "after": _prediction(example.perturbed_probabilities, example.label, names),
+        "success": bool(example.success),
+    }
+
+
+def _prediction(probabilities: Any, label: Any, names: Sequence[str]) -> dict[str, Any]:
+    best = int(np.argmax(probabilities))
+    return {
+        "name": names[best],
+        "confidence": float(np.asarray(probabilities)[best]),
+        "right": best == int(label),
+    }
+
+
+def table(rows: Sequence[Row]) -> dict[str, Any]:
+    """Returns all rows, with what is the same in each of them taken out."""
+    constant = {key: rows[0][key] for key in KEYS if all(r[key] == rows[0][key] for r in rows)}
+    varying = [key for key in KEYS if key not in constant]
+    return {
+        "constant": flat({key: value for key, value in constant.items() if known(value)}),
+        "unknown": [key.replace("_", " ") for key, value in constant.items() if not known(value)],
+        "columns": [(key.replace("_", " "), key not in _TEXT) for key in varying],
+        "lines": [[(_entry(key, row[key]), key not in _TEXT) for key in varying] for row in rows],
+    }
+
+
+def _entry(key: str, value: Any) -> str:
+    if key in _SCORES:
+        return formats.score(value)
+    return formats.ssim(value) if key == "ssim" else formats.plain(value)
+
+
+def flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Returns nested facts as one level of text.
+
+    >>> flat({"versions": {"jax": "0.10"}, "image_size": 96})
+    {'versions jax': '0.10', 'image size': '96'}
+    """
+    found: dict[str, str] = {}
+    for key, value in facts.items():
+        name = f"{prefix} {key}".strip().replace("_", " ")
+        plain = files.jsonable(value)
+        found |= flat(plain, name) if isinstance(plain, dict) else {name: formats.plain(plain)}
+    return found
