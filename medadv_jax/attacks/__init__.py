@@ -4,10 +4,12 @@ An attack is a frozen dataclass of hyperparameters; see `medadv_jax.types` for i
 """
 
 from medadv_jax.attacks.combine import WorstCase as WorstCase
-from medadv_jax.attacks.gradient import FGSM as FGSM
+from medadv_jax.attacks.deepfool import DeepFool as DeepFool
+from medadv_jax.attacks.gradient import BIM as BIM, FGSM as FGSM, PGD as PGD
 from medadv_jax.attacks.noise import (
     GaussianNoise as GaussianNoise,
     SignNoise as SignNoise,
     UniformNoise as UniformNoise,
 )
 from medadv_jax.attacks.run import run as run
+from medadv_jax.attacks.saliency_map import SaliencyMap as SaliencyMap

@@ -71,6 +71,14 @@ def untargeted(attack: Any, target: Any) -> None:
         raise ValueError(f"{type(attack).__name__} is untargeted: it takes no targets.")
 
 
+def single_label(attack: Any, label: Any) -> None:
+    """Raises ValueError where an attack on classifiers is given a mask or a sentence."""
+    if label.ndim:
+        raise ValueError(
+            f"{type(attack).__name__} attacks classifiers, one label an image, got {label.shape}."
+        )
+
+
 def as_images(images: Any) -> Any:
     """Returns a batch of images as float32, or raises ValueError."""
     if not hasattr(images, "dtype") or images.dtype not in (np.float32, np.float64):

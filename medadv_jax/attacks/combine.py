@@ -14,8 +14,8 @@ class WorstCase:
 
     An example counts as broken if any of the attacks breaks it, and its image is that of the first
     that does; where none does, it is that of the first attack. `WorstCase(attacks=(a,))` is `a`:
-    the first attack gets the keys as they are, attack i > 0 gets `fold_in(key, i)`. Steps, gradients
-    and forwards are sums, and an example is flat if it was so in any attack that it met.
+    the first attack gets the keys as they are, attack i > 0 gets `fold_in(key, i)`. Steps,
+    gradients and forwards are sums, and an example is flat if it was so in any attack that it met.
 
     Args:
       attacks: The attacks, cheapest first.

@@ -82,8 +82,8 @@ def climb(
 class FGSM:
     r"""Fast gradient (sign) method: one step of steepest ascent to the edge of the ball.
 
-    $$x' = \mathrm{clip}_{[0,1]}(x + \epsilon\,\mathrm{sign}\,\nabla_x J(f(x), y))$$ and its forms in
-    L2 and L1. With a target t the step goes down $J(f(x), t)$.
+    $$x' = \mathrm{clip}_{[0,1]}(x + \epsilon\,\mathrm{sign}\,\nabla_x J(f(x), y))$$ and its forms
+    in L2 and L1. With a target t the step goes down $J(f(x), t)$.
 
     Args:
       eps: Radius of the ball, in pixels of [0, 1].
@@ -123,3 +123,77 @@ class FGSM:
             loss=self.loss,
             until_fooled=False,
         )
+
+
+@attack
+class PGD:
+    r"""Projected gradient descent: steps of steepest ascent, each projected back onto the ball.
+
+    $$x_{i+1} = \Pi_{\epsilon}(x_i + \alpha\,\mathrm{sign}\,\nabla_x J(f(x_i), y))$$ from a point
+    drawn uniformly from the ball, and its forms in L2 (the normalised gradient) and L1 (the
+    steepest pixels, Euclidean projection). With a target t the steps go down $J(f(x), t)$.
+
+    Args:
+      eps: Radius of the ball, in pixels of [0, 1].
+      step_size: Length of a step in the same norm; None for eps / 4.
+      steps: Number of steps, one gradient each.
+      norm: Of the ball.
+      random_start: Whether to start at a random point of the ball instead of the clean image.
+      until_fooled: Stop at the first image that fools; the rest of the budget is not spent.
+      loss: Maps the logits and the label of one example to a scalar.
+
+    Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", 2018.
+    """
+
+    eps: Scalar
+    step_size: Scalar | None = None
+    steps: int = static(10)
+    norm: Norm = static("linf")
+    random_start: bool = static(True)
+    until_fooled: bool = static(False)
+    loss: Loss = static(losses.cross_entropy)
+    size = "eps"
+
+    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
+        """Raises ValueError for a hyperparameter outside its range."""
+        checks.radius("eps", self.eps, self.norm)
+        checks.number("step_size", self.step_size, 0, above=True)
+        checks.count("steps", self.steps)
+
+    def max_steps(self, shape: tuple[int, ...]) -> int:
+        """Returns the number of steps."""
+        return self.steps
+
+    def init(
+        self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
+    ) -> BallState:
+        """Returns the state before the first step."""
+        start = image
+        if self.random_start:
+            start = norms.random_in_ball(key, image, self.eps, self.norm)
+        return begin(start, image, label, target)
+
+    def step(self, predict: Any, state: BallState) -> BallState:
+        """Returns the state after one more step."""
+        return climb(
+            predict,
+            state,
+            eps=self.eps,
+            step_size=self.eps / 4 if self.step_size is None else self.step_size,
+            norm=self.norm,
+            loss=self.loss,
+            until_fooled=self.until_fooled,
+        )
+
+
+@attack
+class BIM(PGD):
+    """Basic iterative method: PGD that starts at the clean image.
+
+    Args:
+      random_start: As all else, see `PGD`.
+
+    Source: Kurakin, Goodfellow, Bengio, "Adversarial examples in the physical world", 2017.
+    """
+
+    random_start: bool = static(False)

@@ -17,7 +17,7 @@ def fooled(
     """Whether the output for one image is what an attack wants.
 
     Classes: the prediction is not the label, or is the target. Dense: no valid pixel keeps its
-    label, or 99 % of the valid pixels are at their target; valid is where the label is not negative.
+    label, or 99 % of the valid pixels are at their target; valid is where a label is not negative.
     Logits that are not finite fool nobody: no prediction can be read from them.
 
     Args:
