@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import flax.linen as nn
-import jax
+import jax.core
 import jax.numpy as jnp
 
 from medadv_jax.models.bind import (
