@@ -4,8 +4,7 @@ import pathlib
 
 import numpy as np
 
-from medadv_jax.data import splits
-from medadv_jax.data.table import Table, arrange, index_images, need, read_csv, stamp
+from medadv_jax.data.table import Table, divide, index_images, need, read_csv, stamp
 
 HOMEPAGE = "https://doi.org/10.7910/DVN/DBW86T"
 CLASS_NAMES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
@@ -39,13 +38,8 @@ def table(data_dir: pathlib.Path, *, seed: int = 0) -> Table:
 
     records = []
     for row in rows:
-        if row["image_id"] not in images:
-            raise FileNotFoundError(
-                f"{path}, line {row.line}: no image {row['image_id']} in "
-                f"{', '.join(map(str, folders))}. Get the data from {HOMEPAGE}."
-            )
         fields = dict(
-            image=images[row["image_id"]],
+            image=row.image(row["image_id"], images, HOMEPAGE),
             label=row.choice("dx", CLASS_NAMES),
             image_id=row["image_id"],
             lesion_id=row["lesion_id"] or row["image_id"],
@@ -55,10 +49,6 @@ def table(data_dir: pathlib.Path, *, seed: int = 0) -> Table:
             site=row["localization"],
         )
         records.append((row["image_id"], fields))
-
-    groups = [fields["lesion_id"] for _, fields in records]
-    labels = [fields["label"] for _, fields in records]
-    division = splits.by_group(groups, labels, CLASS_NAMES, seed=seed)
     return Table(
         name="ham10000",
         class_names=CLASS_NAMES,
@@ -67,6 +57,6 @@ def table(data_dir: pathlib.Path, *, seed: int = 0) -> Table:
         "diagnoses, divided by lesion.",
         homepage=HOMEPAGE,
         fields=dict(image_id=str, lesion_id=str, dx_type=str, age=np.float32, sex=str, site=str),
-        splits=arrange(records, division, CLASS_NAMES, str(path)),
+        splits=divide(records, CLASS_NAMES, str(path), group="lesion_id", seed=seed),
         fingerprint=stamp([path, *(fields["image"] for _, fields in records)]),
     )

@@ -1,22 +1,28 @@
 """The one entry to every data set."""
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from medadv_jax.data import ham10000
+from medadv_jax.data import dermofit, folder, ham10000, isic2017, isic2019, phantom
 from medadv_jax.data.prepare import prepare
 from medadv_jax.data.source import Source
 from medadv_jax.data.splits import SPLITS
 from medadv_jax.data.table import Table
 
+GENERATED: dict[str, Callable[..., Table]] = {"lesion_phantom": phantom.lesion}
+"""Data sets that need no files: name to `table(split, **options)`."""
 ON_DISK: dict[str, Callable[..., Table]] = {
     "ham10000": ham10000.table,
+    "isic2017": isic2017.table,
+    "isic2019": isic2019.table,
+    "dermofit": dermofit.table,
+    "folder": folder.table,
 }
 """Data sets that the user has in a folder: name to `table(data_dir, **options)`."""
-
-NAMES = tuple(ON_DISK)
+NAMES = (*GENERATED, *ON_DISK)
 """Names that `load` knows."""
 
 
@@ -33,9 +39,12 @@ def load(
     Args:
       name: One of `NAMES`.
       split: "train", "validation" or "test".
-      data_dir: The folder of the data set in its published layout; it is only read.
+      data_dir: The folder of the data set in its published layout; it is only read. `None` for a
+        data set that is generated.
       cache_dir: Where prepared records lie; default `$MEDADV_CACHE`, else `~/.cache/medadv_jax`.
-      **options: What the data set's own `table` function takes besides.
+      **options: What the data set takes besides, see its module: for "lesion_phantom" `size`,
+        `count` and `seed`, for "folder" `csv` and `seed`, for "ham10000", "isic2019" and
+        "dermofit" the `seed` of their division.
 
     Returns:
       A random-access source of records.
@@ -48,8 +57,18 @@ def load(
         raise ValueError(f"There is no data set {name!r}; there are {', '.join(NAMES)}.")
     if split not in SPLITS:
         raise ValueError(f"There is no split {split!r}; there are {', '.join(SPLITS)}.")
+    if (data_dir is None) != (name in GENERATED):
+        rule = "is generated and takes no" if name in GENERATED else "needs"
+        raise ValueError(f"Data set {name!r} {rule} data_dir, got {data_dir!r}.")
     if data_dir is None:
-        raise ValueError(f"Data set {name!r} needs data_dir, the folder that holds it.")
-    default = os.environ.get("MEDADV_CACHE") or pathlib.Path("~/.cache/medadv_jax").expanduser()
-    table = ON_DISK[name](pathlib.Path(data_dir).resolve(), **options)
-    return prepare(table, split, pathlib.Path(cache_dir or default))
+        table = GENERATED[name](split, **options)
+    else:
+        table = ON_DISK[name](pathlib.Path(data_dir).resolve(), **options)
+    table = dataclasses.replace(table, fingerprint=(*table.fingerprint, *sorted(options.items())))
+    return prepare(table, split, _cache_dir(cache_dir))
+
+
+def _cache_dir(given: str | os.PathLike | None) -> pathlib.Path:
+    """Returns where prepared records lie."""
+    chosen = given or os.environ.get("MEDADV_CACHE") or "~/.cache/medadv_jax"
+    return pathlib.Path(chosen).expanduser()

@@ -4,15 +4,27 @@ import csv
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from medadv_jax.data.splits import SPLITS
+from medadv_jax.data.splits import SPLITS, by_group
 
 Record = tuple[str, dict[str, Any]]
 """A unique name and the fields; `image` is a path, encoded bytes or a PIL image."""
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 """File name endings that count as an image."""
+
+
+class Part(NamedTuple):
+    """The records of one split.
+
+    Attributes:
+      size: How many there are.
+      start: Starts an iteration over them.
+    """
+
+    size: int
+    start: Callable[[], Iterable[Record]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,7 +38,7 @@ class Table:
       description: One sentence for reports.
       homepage: Where the data set comes from.
       fields: Type of each field besides `image` and `label`: `str` or a numpy number type.
-      splits: For each split, a function that starts an iteration over its records.
+      splits: The records of each split; all are prepared together.
       fingerprint: Changes when the input changes: a new fingerprint is prepared anew.
     """
 
@@ -35,8 +47,8 @@ class Table:
     group: str
     description: str
     homepage: str
-    fields: Mapping[str, type]
-    splits: Mapping[str, Callable[[], Iterable[Record]]]
+    fields: Mapping[str, Any]
+    splits: Mapping[str, Part]
     fingerprint: tuple[Any, ...]
 
 
@@ -75,6 +87,25 @@ class Row:
         if self[column] not in allowed:
             raise self.error(f"{column} is one of {', '.join(allowed)}; got {self[column]!r}.")
         return list(allowed).index(self[column])
+
+    def one_hot(self, columns: Sequence[str]) -> int | None:
+        """Returns the position of the column that is 1, the others being 0; `None` if all are."""
+        numbers = [self.number(column) for column in columns]
+        if any(number not in (0, 1) for number in numbers) or sum(numbers) > 1:
+            raise self.error(
+                f"at most one of {', '.join(columns)} is 1 and the others are 0; got "
+                f"{', '.join(self[column] for column in columns)}."
+            )
+        return numbers.index(1) if 1 in numbers else None
+
+    def image(self, name: str, images: Mapping[str, pathlib.Path], homepage: str) -> pathlib.Path:
+        """Returns the file of an image by its name without the ending."""
+        if name not in images:
+            raise FileNotFoundError(
+                f"{self.file}, line {self.line}: there is no image file of {name}. Get the data "
+                f"from {homepage}."
+            )
+        return images[name]
 
 
 def need(path: pathlib.Path, homepage: str) -> pathlib.Path:
@@ -123,8 +154,10 @@ def read_csv(path: pathlib.Path, columns: Sequence[str], *, key: str, homepage: 
     return rows
 
 
-def index_images(folders: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
-    """Returns the image files of some folders by their names without the ending.
+def index_images(
+    folders: Sequence[pathlib.Path], endings: Sequence[str] = IMAGE_ENDINGS
+) -> dict[str, pathlib.Path]:
+    """Returns the files of some folders by their names without the ending; others are passed over.
 
     Raises:
       ValueError: Two files have the same name.
@@ -132,7 +165,7 @@ def index_images(folders: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
     found: dict[str, pathlib.Path] = {}
     for folder in folders:
         for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in IMAGE_ENDINGS:
+            if path.suffix.lower() in endings:
                 if path.stem in found:
                     raise ValueError(f"{path} and {found[path.stem]} are the same image twice.")
                 found[path.stem] = path
@@ -147,7 +180,7 @@ def stamp(paths: Iterable[pathlib.Path]) -> tuple[tuple[str, int, int], ...]:
 
 def arrange(
     records: Sequence[Record], splits: Sequence[str], class_names: Sequence[str], origin: str
-) -> dict[str, Callable[[], Iterable[Record]]]:
+) -> dict[str, Part]:
     """Sorts records into their splits.
 
     Args:
@@ -156,14 +189,15 @@ def arrange(
       class_names: Names of the classes.
       origin: The file or folder at fault, for the message.
 
-    Returns:
-      The `splits` of a `Table`.
-
     Raises:
-      ValueError: A split has no record of some class.
+      ValueError: A split has no record of some class, or two records have one name.
     """
     parts: dict[str, list[Record]] = {split: [] for split in SPLITS}
+    split_of: dict[str, str] = {}
     for record, split in zip(records, splits, strict=True):
+        if record[0] in split_of:
+            raise ValueError(f"{origin}: {record[0]} is in {split_of[record[0]]} and in {split}.")
+        split_of[record[0]] = split
         parts[split].append(record)
     for split, part in parts.items():
         present = {fields["label"] for _, fields in part}
@@ -173,4 +207,25 @@ def arrange(
                     f"{origin}: the {split} split has no record of class {name!r}; every split "
                     "needs every class."
                 )
-    return {split: part.__iter__ for split, part in parts.items()}
+    return {split: Part(len(part), part.__iter__) for split, part in parts.items()}
+
+
+def divide(
+    records: Sequence[Record], class_names: Sequence[str], origin: str, *, group: str, seed: int
+) -> dict[str, Part]:
+    """Divides records that come without official splits: see `splits.by_group`.
+
+    Args:
+      records: All records of the data set.
+      class_names: Names of the classes.
+      origin: The file or folder at fault, for the message.
+      group: The field whose values stay together.
+      seed: Seed of the division.
+    """
+    groups = [fields[group] for _, fields in records]
+    labels = [fields["label"] for _, fields in records]
+    try:
+        division = by_group(groups, labels, class_names, seed=seed)
+    except ValueError as error:
+        raise ValueError(f"{origin}: {error}") from None
+    return arrange(records, division, class_names, origin)

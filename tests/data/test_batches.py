@@ -1,5 +1,8 @@
 """Batches: what they hold, how they pad, and that batch n is a function of the arguments alone."""
 
+import dataclasses
+import importlib
+
 import chex
 import numpy as np
 import pytest
@@ -91,3 +94,97 @@ def test_an_image_is_augmented_differently_in_each_epoch(source):
     )
     first, second = (batch.images[np.argsort(batch.index)] for batch in batches)
     assert (np.abs(first - second).max((1, 2, 3)) > 0.01).all()
+
+
+@pytest.mark.parametrize("balance, expected", [(0.5, np.sqrt(COUNTS)), (1.0, np.ones(3))])
+def test_balance_draws_classes_by_a_power_of_their_count(source, balance, expected):
+    batches = data.batches(source, 50, seed=0, epochs=40, balance=balance)
+    found = np.concatenate([batch.labels for batch in batches])
+    share = np.bincount(found) / found.size
+    # Three standard errors of 2000 draws.
+    np.testing.assert_allclose(share, expected / expected.sum(), atol=0.034)
+
+
+def test_balance_repeats_a_record_only_after_its_class_is_through(source):
+    (batch,) = data.batches(source, 50, seed=0, balance=1.0)
+    for label, count in enumerate(COUNTS):
+        times = np.bincount(batch.index[batch.labels == label], minlength=50)
+        own = times[source.column("label") == label]
+        assert own.size == count and own.max() - own.min() <= 1
+    (again,) = data.batches(source, 50, seed=0, epochs=1, balance=1.0)
+    assert same(batch, again)
+
+
+def test_endless_epochs(source):
+    batches = iter(data.batches(source, 32, seed=0, epochs=None, start=1000))
+    first = next(batches)
+    assert first.mask.all()
+    with pytest.raises(TypeError, match="no length"):
+        len(data.batches(source, 32, epochs=None))
+    assert next(iter(data.batches(source, 32, epochs=None, start=2001))).mask.sum() == 18
+
+
+def test_a_batch_is_cut_square_from_a_resized_image(source):
+    (batch,) = data.batches(source, 50, image_size=5)
+    # The first channel of record n is n everywhere: resizing must leave it so.
+    expected = np.broadcast_to(np.arange(50)[:, None, None] / 255, (50, 5, 5))
+    np.testing.assert_allclose(batch.images[..., 0], expected, atol=1e-6)
+
+
+def test_the_cache_spares_later_epochs_the_reading(source):
+    reads = []
+
+    class Watched(list):
+        def __getitem__(self, number):
+            reads.append(number)
+            return super().__getitem__(number)
+
+    watched = dataclasses.replace(source, records=Watched(source.records))
+    batches = data.batches(watched, 25, image_size=8, seed=0, epochs=3)
+    list(batches)
+    # The second thread may ask for a record while the first one still reads it.
+    assert set(reads) == set(range(50)) and len(reads) < 100
+    reads.clear()
+    list(batches)
+    assert not reads
+    list(data.batches(watched, 25, image_size=8, seed=0, epochs=2, cache=False))
+    assert len(reads) == 100
+
+
+def test_the_cache_keeps_to_its_limit(source, monkeypatch):
+    module = importlib.import_module("medadv_jax.data.batches")  # `data.batches` is the function
+    monkeypatch.setattr(module, "CACHE_BYTES", 10 * 10 * 12 * 3)
+    batches = data.batches(source, 25)
+    first = list(batches)
+    assert len(batches._resized._kept) == 10
+    assert all(map(same, first, batches))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(batch_size=0), "batch_size is at least 1, got 0"),
+        (dict(image_size=0), "image_size is at least 1"),
+        (dict(epochs=0), "epochs is at least 1"),
+        (dict(start=-1), "start is at least 0"),
+        (dict(seed=-1), "seed is at least 0"),
+        (dict(seed=0, balance=1.5), "balance is in .0, 1., got 1.5"),
+        (dict(balance=0.5), "give a seed"),
+        (dict(augment=data.augment.dermoscopy(8)), "give a seed"),
+        (dict(start=8), "7 batches of 8: too few for start=8"),
+        (dict(seed=0, batch_size=51), "0 batches of 51"),
+    ],
+)
+def test_bad_arguments(source, options, message):
+    with pytest.raises(ValueError, match=message):
+        data.batches(source, **{"batch_size": 8, **options})
+
+
+def test_images_of_different_shapes_are_refused(source):
+    records = [*source.records[:49], dict(image=np.zeros((10, 10, 3), np.uint8), label=2)]
+    mixed = dataclasses.replace(source, records=records)
+    with pytest.raises(ValueError, match="images of one shape.*give image_size"):
+        list(data.batches(mixed, 50))
+    wrong = data.batches(source, 50, image_size=8, seed=0, augment=data.augment.dermoscopy(9))
+    with pytest.raises(ValueError, match=r"got \[\(9, 9, 3\)\].*image_size=8"):
+        list(wrong)

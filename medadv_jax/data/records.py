@@ -1,0 +1,125 @@
+"""Records in array_record files: written and read by TFDS, without TensorFlow."""
+
+import functools
+import io
+import itertools
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+from medadv_jax.data.table import Part, Table
+
+SHARD = 512
+"""Records in a file. TFDS holds one file's records in memory while it writes them."""
+
+
+def builder(table: Table, folder: pathlib.Path, parts: Mapping[str, Part] | None = None) -> Any:
+    """Returns the TFDS builder of a table.
+
+    It writes shard by shard: the usual builder, which shuffles, needs TensorFlow as soon as a split
+    exceeds one gigabyte.
+
+    Args:
+      table: Names and types of the fields.
+      folder: Where the records lie or shall lie.
+      parts: The records to write, their images encoded; not needed to read.
+    """
+    import tensorflow_datasets as tfds  # takes 0.3 s, which a user of `batches` alone need not pay
+
+    class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
+        name = table.name
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            metadata = {
+                field: tfds.features.Text() if dtype is str else tfds.features.Scalar(dtype)
+                for field, dtype in table.fields.items()
+            }
+            return tfds.core.DatasetInfo(
+                builder=self,
+                description=table.description,
+                homepage=table.homepage,
+                features=tfds.features.FeaturesDict(
+                    dict(
+                        image=tfds.features.Image(),
+                        label=tfds.features.ClassLabel(names=list(table.class_names)),
+                        **metadata,
+                    )
+                ),
+                disable_shuffling=True,
+            )
+
+        def _shard_iterators_per_split(self, dl_manager):
+            del dl_manager
+            return {split: _shards(part) for split, part in (parts or {}).items()}
+
+    return Builder(data_dir=folder, file_format="array_record")
+
+
+def _shards(part: Part) -> list[Any]:
+    """Returns functions that give the records of one file each, to be called in order."""
+    whole = iter(part.start())
+    return [functools.partial(itertools.islice, whole, SHARD)] * -(-part.size // SHARD)
+
+
+def checked(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a record whose image is encoded, in RGB and whole.
+
+    A file stays as it is, byte by byte, if it is RGB; else it becomes a PNG file.
+
+    Args:
+      name: Name of the record, for the message.
+      record: Its `image` is a path, encoded bytes or a PIL image.
+
+    Raises:
+      ValueError: The image cannot be decoded.
+    """
+    image = record["image"]
+    if isinstance(image, PIL.Image.Image):
+        return dict(record, image=_png(image))
+    content = pathlib.Path(image).read_bytes() if isinstance(image, os.PathLike) else image
+    try:
+        decoded = PIL.Image.open(io.BytesIO(content))
+        decoded.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        origin = image if isinstance(image, os.PathLike) else f"record {name}"
+        raise ValueError(
+            f"{origin} is not a whole image ({error}); every image must decode to its end."
+        ) from error
+    return dict(record, image=content if decoded.mode == "RGB" else _png(decoded))
+
+
+def _png(image: PIL.Image.Image) -> bytes:
+    """Returns an image as a lossless RGB file."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "png")
+    return buffer.getvalue()
+
+
+class Records(Sequence[dict[str, Any]]):
+    """The prepared records of a split, decoded one at a time."""
+
+    def __init__(self, table: Table, folder: pathlib.Path, split: str):
+        import tensorflow_datasets as tfds
+
+        # PIL decodes the image below: TFDS would use OpenCV where it is installed, whose JPEG
+        # decoder gives other pixels.
+        decoders = dict(image=tfds.decode.SkipDecoding())
+        self._records = builder(table, folder).as_data_source(split, decoders=decoders)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Returns a record: its image as an array, the rest as `str` or Python numbers."""
+        return {field: _plain(field, value) for field, value in self._records[number].items()}
+
+
+def _plain(field: str, value: Any) -> Any:
+    if field == "image":
+        return np.asarray(PIL.Image.open(io.BytesIO(value)))
+    return value.decode() if isinstance(value, bytes) else np.asarray(value).item()
