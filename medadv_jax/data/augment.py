@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -9,7 +10,7 @@ import PIL.Image
 Augment = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 """From a random generator and a uint8 image `(h, w, 3)` to a uint8 image."""
 
-_GREY = np.array([0.299, 0.587, 0.114])
+_GREY = np.array([[0.299, 0.587, 0.114]] * 3)
 
 
 def dermoscopy(size: int, strength: float = 1.0) -> Augment:
@@ -54,45 +55,48 @@ def dermoscopy(size: int, strength: float = 1.0) -> Augment:
 def _warp(
     draws: np.ndarray, image: np.ndarray, size: int, strength: float
 ) -> tuple[np.ndarray, tuple[float, ...]]:
-    """Returns the image with a mirrored margin, and the six numbers that map output to it."""
+    """Returns the part of the image that is seen, and the six numbers that map output to it."""
     height, width = image.shape[:2]
+    side = min(height, width)
     zoom = 1.25 ** (strength * draws[0])
     aspect = 1.1 ** (strength * draws[1] / 2)
     angle = math.pi * draws[2]
-    shift = 0.08 * strength * draws[3:5] * min(height, width)
-    flip = 1 if draws[5] < 0 else -1
+    flip = 1 if draws[5] < 0 else -1  # the angle is free: one mirror axis reaches every other
+    centre_x = width / 2 + 0.08 * strength * side * draws[3]
+    centre_y = height / 2 + 0.08 * strength * side * draws[4]
 
-    # With a free angle one mirror axis reaches every orientation.
-    step = min(height, width) / size / zoom
+    step = side / size / zoom
     a, b = step * aspect * flip * math.cos(angle), -step / aspect * math.sin(angle)
     c, d = step * aspect * flip * math.sin(angle), step / aspect * math.cos(angle)
-    centre = (size - 1) / 2
-    reach_x, reach_y = (abs(a) + abs(b)) * size / 2, (abs(c) + abs(d)) * size / 2
-    centre_x, centre_y = width / 2 + shift[0], height / 2 + shift[1]
-    margin = max(reach_x - centre_x, centre_x + reach_x - width)
-    margin = max(margin, reach_y - centre_y, centre_y + reach_y - height, 0)
-    margin = math.ceil(margin) + 1
-    # PIL maps the centre of a pixel: it adds one half to the output's coordinates itself.
-    half = centre + 0.5
+    columns = _mirrored(centre_x, (abs(a) + abs(b)) * size / 2, width)
+    rows = _mirrored(centre_y, (abs(c) + abs(d)) * size / 2, height)
     matrix = (
-        *(a, b, centre_x + margin - (a + b) * half),
-        *(c, d, centre_y + margin - (c + d) * half),
+        *(a, b, centre_x - columns.start - (a + b) * size / 2),
+        *(c, d, centre_y - rows.start - (c + d) * size / 2),
     )
-    return _mirror(_mirror(image, margin, axis=0), margin, axis=1), matrix
+    return image.take(rows.numbers, axis=0).take(columns.numbers, axis=1), matrix
 
 
-def _mirror(image: np.ndarray, margin: int, axis: int) -> np.ndarray:
-    """Returns the image with a mirrored margin along an axis; `np.pad` is three times slower."""
-    length = image.shape[axis]
-    margins = np.arange(-margin, length + margin) % (2 * length)
-    return np.take(image, np.where(margins < length, margins, 2 * length - 1 - margins), axis=axis)
+class _Mirrored(NamedTuple):
+    """A range of pixels along an axis, and where the image, mirrored at its ends, has each."""
+
+    start: int
+    numbers: np.ndarray
+
+
+def _mirrored(centre: float, reach: float, length: int) -> _Mirrored:
+    """Returns the pixels within reach of a centre, with one more for the interpolation."""
+    start = math.floor(centre - reach) - 1
+    numbers = np.arange(start, math.ceil(centre + reach) + 1) % (2 * length)
+    return _Mirrored(start, np.where(numbers < length, numbers, 2 * length - 1 - numbers))
 
 
 def _colour(draws: np.ndarray, strength: float) -> tuple[float, ...]:
     """Returns the twelve numbers of an affine map of the colours, row by row."""
     brightness, contrast, saturation = 1 + np.array([0.15, 0.15, 0.2]) * strength * draws[:3]
     balance = 1 + 0.05 * strength * draws[3:]
-    mix = saturation * np.eye(3) + (1 - saturation) * np.ones((3, 1)) * _GREY
-    linear = contrast * brightness * balance[:, None] * mix
-    offset = np.full((3, 1), 127.5 * (1 - contrast))
-    return tuple(np.concatenate([linear, offset], axis=1).ravel())
+    rows = np.empty((3, 4))
+    rows[:, :3] = saturation * np.eye(3) + (1 - saturation) * _GREY
+    rows[:, :3] *= contrast * brightness * balance[:, None]
+    rows[:, 3] = 127.5 * (1 - contrast)
+    return tuple(rows.ravel().tolist())
