@@ -28,27 +28,27 @@ PALETTE = {  # name: its colour on fair skin, its weight in each class
 }
 STRUCTURES: Mapping[str, Mapping[str, tuple[float, ...]]] = {  # field: kind: its probability
     "pigment_network": {
-        "typical": (0.02, 0.02, 0.05, 0.72, 0.12, 0.64, 0.01),
-        "atypical": (0.02, 0.02, 0.03, 0.04, 0.62, 0.05, 0.01),
+        "typical": (0.02, 0.01, 0.04, 0.76, 0.10, 0.72, 0.01),
+        "atypical": (0.01, 0.01, 0.02, 0.03, 0.70, 0.04, 0.01),
     },
     "globules": {
-        "regular": (0.02, 0.02, 0.06, 0.02, 0.04, 0.52, 0.02),
-        "irregular": (0.03, 0.05, 0.10, 0.03, 0.55, 0.05, 0.04),
+        "regular": (0.02, 0.01, 0.05, 0.02, 0.03, 0.58, 0.02),
+        "irregular": (0.02, 0.04, 0.08, 0.02, 0.60, 0.04, 0.03),
     },
     "streaks": {
-        "regular": (0.01, 0.01, 0.01, 0.01, 0.05, 0.08, 0.01),
-        "irregular": (0.01, 0.02, 0.02, 0.01, 0.48, 0.02, 0.01),
+        "regular": (0.01, 0.01, 0.01, 0.01, 0.04, 0.10, 0.01),
+        "irregular": (0.01, 0.02, 0.02, 0.01, 0.50, 0.02, 0.01),
     },
     "vessels": {
-        "arborising": (0.04, 0.82, 0.02, 0.02, 0.05, 0.01, 0.03),
-        "dotted": (0.66, 0.04, 0.04, 0.10, 0.14, 0.05, 0.02),
-        "lacunae": (0.01, 0.02, 0.01, 0.01, 0.02, 0.01, 0.86),
+        "arborising": (0.03, 0.88, 0.02, 0.02, 0.04, 0.01, 0.02),
+        "dotted": (0.74, 0.03, 0.03, 0.08, 0.12, 0.04, 0.02),
+        "lacunae": (0.01, 0.02, 0.01, 0.01, 0.02, 0.01, 0.91),
     },
-    "blue_white_veil": {"present": (0.02, 0.06, 0.04, 0.02, 0.52, 0.03, 0.08)},
-    "ovoid_nests": {"present": (0.02, 0.58, 0.03, 0.02, 0.05, 0.02, 0.02)},
-    "scale": {"present": (0.84, 0.09, 0.10, 0.04, 0.03, 0.02, 0.04)},
-    "milia_cysts": {"present": (0.03, 0.04, 0.84, 0.03, 0.03, 0.04, 0.02)},
-    "white_patch": {"present": (0.04, 0.07, 0.03, 0.86, 0.10, 0.03, 0.03)},
+    "blue_white_veil": {"present": (0.02, 0.05, 0.03, 0.02, 0.55, 0.02, 0.07)},
+    "ovoid_nests": {"present": (0.01, 0.62, 0.03, 0.01, 0.04, 0.01, 0.02)},
+    "scale": {"present": (0.90, 0.07, 0.08, 0.03, 0.03, 0.02, 0.03)},
+    "milia_cysts": {"present": (0.03, 0.03, 0.90, 0.02, 0.03, 0.03, 0.02)},
+    "white_patch": {"present": (0.03, 0.05, 0.03, 0.92, 0.07, 0.02, 0.02)},
 }
 COLOUR_COUNTS = (  # probability of 1, 2, 3, 4, 5 colours, one row a class
     (0.32, 0.44, 0.19, 0.05, 0.00),
@@ -60,7 +60,7 @@ COLOUR_COUNTS = (  # probability of 1, 2, 3, 4, 5 colours, one row a class
     (0.42, 0.40, 0.15, 0.03, 0.00),
 )
 BETAS = {  # field in [0, 1]: parameters (a, b) of its beta distribution, one pair a class
-    "asymmetry": ((3, 3), (3, 3), (2.5, 3.5), (1.6, 5), (4.5, 2.2), (1.5, 5), (2, 4.5)),
+    "asymmetry": ((3, 3), (3, 3), (2.5, 3.5), (1.6, 5), (5, 2), (1.4, 5.5), (2, 4.5)),
     "border_irregularity": ((4, 3), (3, 3), (2.5, 3.5), (2, 4.5), (4.5, 2.5), (1.8, 5), (2, 4.5)),
     "border_sharpness": ((2, 4), (2.5, 3), (5, 2), (1.8, 5), (3, 3), (3, 3), (4, 2.5)),
     "diameter": ((3, 2), (2.5, 3), (3, 2.5), (2.5, 3), (3.5, 2), (2.5, 3), (2.2, 3.2)),
@@ -94,7 +94,7 @@ class Lesion:
       asymmetry: 0 (concentric colours, even outline) to 1.
       border_irregularity: 0 (smooth outline) to 1 (ragged).
       border_sharpness: 0 (fades into the skin) to 1 (cut off).
-      diameter: 0 (a third of the field of view) to 1 (most of it).
+      diameter: 0 (two fifths of the field of view) to 1 (most of it).
       colours: Names from PALETTE, the main one first.
     """
 
@@ -122,7 +122,7 @@ class Lesion:
     @property
     def radius(self) -> float:
         """The mean radius, in half widths of the field of view."""
-        return 0.34 + 0.36 * self.diameter
+        return 0.42 + 0.34 * self.diameter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,16 +210,16 @@ def draw_view(stream: tuple[int, ...]) -> View:
     True
     """
     rng = generator(stream)
-    gain, warm, magenta = rng.normal((0.96, 0.0, 0.0), (0.08, 0.05, 0.05))
+    gain, warm, magenta = rng.normal((0.96, 0.0, 0.0), (0.07, 0.04, 0.04))
     return View(
         stream=stream,
-        hair=int(rng.integers(3, 26)) if rng.random() < 0.35 else 0,
+        hair=int(rng.integers(3, 20)) if rng.random() < 0.3 else 0,
         ruler_marks=bool(rng.random() < 0.2),
         vignette=bool(rng.random() < 0.3),
         rotation=float(rng.uniform(0, 2 * np.pi)),
         shift=(float(rng.normal(0, 0.07)), float(rng.normal(0, 0.07))),
         light=(float(gain * (1 + warm)), float(gain * (1 - magenta)), float(gain * (1 - warm))),
         slope=(float(rng.normal(0, 0.06)), float(rng.normal(0, 0.06))),
-        blur=float(rng.uniform(2, 7)),
-        noise=float(rng.uniform(1.5, 5)),
+        blur=float(rng.uniform(1, 5)),
+        noise=float(rng.uniform(1, 4)),
     )

@@ -11,18 +11,19 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from medadv_jax.data.lesion_attributes import PALETTE, Lesion, View, generator
-from medadv_jax.data.lesion_structures import (
-    ANGLES,
-    SPAN,
-    Layer,
-    grid,
-    paint_structures,
-    pixel,
-    smooth,
-)
+from medadv_jax.data.lesion_layer import ANGLES, SPAN, Layer, grid, pixel, smooth
+from medadv_jax.data.lesion_structures import paint_structures
 
 SKIN = np.array(  # Fitzpatrick types I to VI
-    [(238, 206, 194), (226, 186, 166), (206, 160, 134), (174, 124, 96), (134, 92, 70), (98, 68, 54)]
+    [
+        (238, 206, 194),
+        (226, 186, 166),
+        (206, 160, 134),
+        (174, 124, 96),
+        (134, 92, 70),
+        (98, 68, 54),
+    ],
+    np.float32,
 )
 SMALLEST = 16
 # Parts of a stream; of a lesion's, those below are taken by its attributes and structures.
@@ -96,7 +97,7 @@ def _paint(lesion: Lesion, n: int, skin: np.ndarray) -> Image.Image:
     depth = grid(n)[2] / outline[grid(n)[3]]
     depth += (0.04 + 0.14 * lesion.border_irregularity) * smooth(rng, n, 9)
     softness = 0.08 + 0.5 * (1 - lesion.border_sharpness)
-    opacity = rng.uniform(0.75, 0.97)
+    opacity = rng.uniform(0.82, 0.98)
     alpha = opacity * np.clip((1 - depth) / softness + 0.5, 0, 1)
     layer = Layer(np.empty((n, n, 3), np.float32), alpha, outline, lesion.radius)
     _colours(rng, layer, lesion, skin)
@@ -194,7 +195,9 @@ def draw(lesion: Lesion, view: View, size: int) -> Image.Image:
       ValueError: for a smaller size.
     """
     check_size(size)
-    skin = SKIN[lesion.skin_tone - 1] + generator(lesion.stream, SKIN_SHADE).normal(0, 5)
+    skin = SKIN[lesion.skin_tone - 1] + np.float32(
+        generator(lesion.stream, SKIN_SHADE).normal(0, 5)
+    )
     layer = _paint(lesion, round(0.75 * canvas_size(size)), skin)
     placed = _place(layer, lesion, view, size)
     pixels = _surface(view, size, skin)
