@@ -81,7 +81,10 @@ def run(
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Evaluation:
-    """Crosses models with perturbations; `matrix`, which makes rows of it, says how."""
+    """Crosses models with perturbations and keeps all that was found.
+
+    Its arguments and errors are those of `matrix`, which makes rows of it.
+    """
     scores = (metric,) if isinstance(metric, Metric) else tuple(metric)
     outcomes = _outcomes(scores)
     crossings = plan(models, perturbations, black_box)
@@ -183,7 +186,8 @@ class _Bar:
         counter = rich.progress.MofNCompleteColumn()
         self._progress = rich.progress.Progress(*columns, counter, disable=not shown)
         self._task = self._progress.add_task("", total=cells)
-        self._share = 1 / len(batches) if hasattr(batches, "__len__") else 0.0
+        known = hasattr(batches, "__len__") and len(batches)
+        self._share = 1 / len(batches) if known else 0.0
         self._begun = 0
 
     def __enter__(self) -> "_Bar":

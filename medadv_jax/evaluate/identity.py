@@ -55,9 +55,9 @@ def of_data(batches: Iterable[Batch]) -> str:
     for batch in batches:
         mask = np.asarray(batch.mask)
         for part, values in zip(parts, (batch.images, batch.labels, batch.index), strict=True):
-            valid = np.ascontiguousarray(np.asarray(values)[mask])
+            valid = np.asarray(values)[mask]
             shapes.add((valid.dtype.str, valid.shape[1:]))
-            part.update(valid.data)
+            part.update(valid.tobytes())
     return " ".join([*(part.hexdigest() for part in parts), str(sorted(shapes))])
 
 
@@ -67,7 +67,7 @@ def _of_tree(tree: Any) -> str:
     structure = _ADDRESS.sub("", str(jax.tree.structure(tree)))
     digest.update(f"{kind.__module__}.{kind.__qualname__} {structure}".encode())
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        array = np.ascontiguousarray(leaf)
+        array = np.asarray(leaf)
         digest.update(f"{jax.tree_util.keystr(path)} {array.dtype.str} {array.shape}".encode())
-        digest.update(array.data)
+        digest.update(array.tobytes())
     return digest.hexdigest()

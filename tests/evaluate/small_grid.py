@@ -1,14 +1,15 @@
-"""A tiny grid: three linear models, twenty images of 12 pixels a side."""
+"""A tiny grid: linear models, twenty images of 12 pixels a side."""
 
 import dataclasses
+import time
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from jax.tree_util import register_dataclass
 
+from medadv_jax import attacks, evaluate, metrics
 from medadv_jax.types import Batch, attack, static
 
 CLASSES, SIDE, RECORDS = 3, 12, 20
@@ -81,6 +82,36 @@ def models(number=3):
     return {f"m{i}": Linear(jnp.asarray(noisy(), jnp.float32)) for i in range(number)}
 
 
-@pytest.fixture(scope="session")
-def nets():
-    return models()
+def perturbations():
+    """Returns two attacks under one label and a noise."""
+    return {
+        "shift": [Shift(eps=0.05, spread=2.0), Shift(eps=0.2, spread=2.0)],
+        "noise": attacks.GaussianNoise(sigma=0.2),
+    }
+
+
+def evaluate_grid(given, cache=None, **options):
+    """Evaluates three models; `options` replace those of `evaluate.run`."""
+    settings = dict(metric=metrics.accuracy(CLASSES), cache=cache) | options
+    return evaluate.run(jax.random.key(0), models(), perturbations(), given, **settings)
+
+
+class Stuck:
+    """Batches that stop for ever before the second batch of one of their iterations."""
+
+    def __init__(self, given, iteration):
+        self.given, self.left = given, iteration
+
+    def __iter__(self):
+        self.left -= 1
+        for number, batch in enumerate(self.given):
+            if number and not self.left:
+                print("stuck", flush=True)
+                time.sleep(600)
+            yield batch
+
+
+def run_until_killed(cache):
+    """Evaluates the grid into a folder up to the middle of a cell, and waits there."""
+    jax.config.update("jax_disable_most_optimizations", True)  # as in the tests
+    evaluate_grid(Stuck(batches(8), 5), cache)
