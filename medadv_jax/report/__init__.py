@@ -5,9 +5,8 @@
 
 from medadv_jax.report.console import table
 from medadv_jax.report.folder import write
-from medadv_jax.report.gallery import Example
-from medadv_jax.report.parts import Recall
+from medadv_jax.report.recall import Recall, recalls
 from medadv_jax.report.rows import KEYS
 from medadv_jax.report.store import read_rows
 
-__all__ = ["KEYS", "Example", "Recall", "read_rows", "table", "write"]
+__all__ = ["KEYS", "Recall", "read_rows", "recalls", "table", "write"]

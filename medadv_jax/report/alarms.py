@@ -8,8 +8,8 @@ itself did not find the adversarial examples that are there; its score is no evi
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from medadv_jax.report import compare, formats
-from medadv_jax.report.rows import Row, black, clean, direct, known, model, setting, unique
+from medadv_jax.report import compare, formats, reading
+from medadv_jax.report.rows import Row, black, clean, direct, known, letters, model, setting, unique
 
 FLAT = 0.1
 """Share of examples without a usable gradient from which an alarm is raised."""
@@ -44,6 +44,7 @@ def find(rows: Sequence[Row], models: Sequence[Mapping[str, Any]] = ()) -> list[
     Returns:
       Alarms, those about masked gradients first.
     """
+    rows = [row for row in rows if known(row["score"])]
     white = [row for row in rows if row["access"] == "white"]
     found: list[Alarm] = []
     for name in unique(map(model, white)):
@@ -89,8 +90,7 @@ def _beaten(own: list[Row], others: list[Row], kind: str, by: str) -> Iterator[A
 
 
 def _is(row: Row, families: tuple[str, ...]) -> bool:
-    letters = "".join(letter for letter in setting(row).family.lower() if letter.isalpha())
-    return letters in families
+    return letters(setting(row).family) in families
 
 
 def _one_step(own: list[Row]) -> Iterator[Alarm]:
@@ -130,15 +130,16 @@ def _larger(own: list[Row]) -> Iterator[Alarm]:
             yield Alarm(
                 "larger eps",
                 model(large),
-                f"{family} at ε {formats.size(large['eps'])} leaves {model(large)} at "
-                f"{formats.stated(large)}, more than the {formats.stated(small)} at the smaller "
-                f"ε {formats.size(small['eps'])}. Every smaller perturbation is also allowed at "
-                f"the larger ε: the attack overshoots or its gradients are masked.",
+                f"{setting(large).label} leaves {model(large)} at {formats.stated(large)}, but the "
+                f"smaller {setting(small).label} leaves only {formats.stated(small)}. The larger "
+                f"size allows every smaller perturbation too: the attack overshoots, or its "
+                f"gradients are masked.",
             )
 
 
 def _flat(own: list[Row]) -> Iterator[Alarm]:
-    worst = max((row for row in own if known(row["flat"])), key=lambda r: r["flat"], default=None)
+    standing = [row for row in own if known(row["flat"]) and row["score"] > reading.SATURATED]
+    worst = max(standing, key=lambda row: row["flat"], default=None)
     if worst and worst["flat"] > FLAT:
         yield Alarm(
             "flat gradients",
@@ -150,7 +151,7 @@ def _flat(own: list[Row]) -> Iterator[Alarm]:
 
 
 def _poor(rows: Sequence[Row]) -> Iterator[Alarm]:
-    whole = {name: row for name, row in clean(rows).items() if known(row["score"])}
+    whole = clean(rows)
     for name, row in whole.items():
         if row["score"] < POOR:
             yield Alarm(
@@ -184,8 +185,6 @@ def _poor(rows: Sequence[Row]) -> Iterator[Alarm]:
 def _hides(mine: Row, theirs: Row, clean_mine: Row, clean_theirs: Row) -> bool:
     return (
         compare.above(clean_theirs, clean_mine)
-        and known(mine["score"])
-        and known(theirs["score"])
         and mine["score"] <= theirs["score"]
         and mine["score"] * clean_theirs["score"] > theirs["score"] * clean_mine["score"] * 1.02
     )

@@ -1,7 +1,7 @@
 """When two scores differ, and how a change of score is put into words."""
 
 from medadv_jax.report import formats
-from medadv_jax.report.rows import Row, known
+from medadv_jax.report.rows import Row, known, setting
 
 
 def above(row: Row, other: Row) -> bool:
@@ -33,8 +33,9 @@ def alike(row: Row, other: Row) -> bool:
 
 
 def no_larger(row: Row, other: Row) -> bool:
-    """Returns whether a perturbation is at most as large as another, by eps, else by mean L2."""
-    for size in ("eps", "l2"):
+    """Returns whether a perturbation is at most as large as another, in pixels or by mean L2."""
+    sizes = ("eps", "l2") if setting(row).bounded and setting(other).bounded else ("l2",)
+    for size in sizes:
         if known(row[size]) and known(other[size]):
             return row[size] <= other[size] * (1 + 1e-6)
     return False

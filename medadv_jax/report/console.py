@@ -62,9 +62,9 @@ def _by_model(chosen: Sequence[Row], rows: Sequence[Row]) -> Table:
     others = [name for name in unique(row["metric"] for row in rows) if name != metric]
     scores = {_cell(row) + (row["metric"],): row["score"] for row in rows}
 
-    view = _table(f"{metric}, clean against perturbed")
+    view = _table(f"{formats.words(metric).capitalize()}, clean against perturbed")
     view.add_column("model and perturbation", overflow="fold", max_width=26)
-    for name in ("eps", "score", "95 % interval", "drop", *others):
+    for name in ("eps", "score", "95 % interval", "drop", *map(formats.words, others)):
         view.add_column(name, justify="right", overflow="fold", max_width=16)
     for name in ("SSIM", "L2", "Linf", "fooled"):
         view.add_column(name, justify="right")
@@ -114,7 +114,8 @@ def _transfer(chosen: Sequence[Row]) -> Table:
     cells = {(setting(row), row["source"], model(row)): row for row in chosen}
     own = {model(row): row["source"] for row in direct(chosen) if row["access"] == "white"}
 
-    view = _table(f"{chosen[0]['metric']}, examples of one model judged by another")
+    metric = formats.words(chosen[0]["metric"]).capitalize()
+    view = _table(f"{metric}, examples of one model judged by another")
     view.add_column("perturbation", overflow="fold", max_width=26)
     view.add_column("made on", overflow="fold", max_width=18)
     for name in targets:

@@ -14,6 +14,7 @@ from medadv_jax.report.rows import (
     Row,
     clean,
     direct,
+    headline,
     known,
     model,
     setting,
@@ -49,25 +50,29 @@ def file_name(*parts: str) -> str:
     return "-".join(re.sub(r"[^a-z0-9]+", "_", part.lower()).strip("_") for part in parts)
 
 
-def bars(rows: Sequence[Row]) -> list[Panel]:
+def bars(rows: Sequence[Row], eps: float | None = None) -> list[Panel]:
     """Returns one figure a model: its clean score and its score under each noise and attack.
 
     Args:
       rows: Rows of one metric.
+      eps: The size to show of perturbations of several sizes; None shows all.
 
     Returns:
       Figures with the 95 % interval of each score as a whisker, where there is one.
     """
+    spots = headline(map(setting, direct(rows)), eps)
+    drawn = [
+        row
+        for row in rows
+        if known(row["score"])
+        and (row["access"] == "clean" or (row["access"] in ACCESS_COLOR and setting(row) in spots))
+    ]
     panels = []
-    for name in unique(map(model, rows)):
-        shown = [
-            row
-            for row in rows
-            if model(row) == name and row["access"] in ACCESS_COLOR and known(row["score"])
-        ]
+    for name in unique(map(model, drawn)):
+        shown = [row for row in drawn if model(row) == name]
         if shown:
             said = "; ".join(f"{_label(row)} {formats.score(row['score'])}" for row in shown)
-            alt = f"Bars of {shown[0]['metric']} of {name}: {said}."
+            alt = f"Bars of the {formats.words(shown[0]['metric'])} of {name}: {said}."
             panels.append(Panel(file_name("bars", name), name, alt, _bars(name, shown)))
     return panels
 
@@ -99,7 +104,7 @@ def _bars(name: str, shown: list[Row]) -> Figure:
             verticalalignment="center",
         )
     axes.axvline(scores[0], color=MUTED, linewidth=0.8, linestyle=":")
-    axes.set(xlim=(0, max(1.0, scores.max())), title=name, xlabel=shown[0]["metric"])
+    axes.set(xlim=(0, max(1.0, scores.max())), title=name, xlabel=formats.words(shown[0]["metric"]))
     axes.set_yticks(places, [_label(row) for row in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
@@ -126,7 +131,8 @@ def curves(rows: Sequence[Row]) -> list[Panel]:
                 + ", ".join(f"{formats.stated(r)} at {formats.size(r['eps'])}" for r in own)
                 for name, own in _lines(shown).items()
             ]
-            alt = f"{shown[0]['metric']} against ε under {family}: {'; '.join(lines)}."
+            metric, symbol = formats.words(shown[0]["metric"]), setting(shown[0]).symbol
+            alt = f"The {metric} against {symbol} under {family}: {'; '.join(lines)}."
             figure = _curves(family, shown, clean(rows))
             panels.append(Panel(file_name("curves", family), family, alt, figure))
     return panels
@@ -159,7 +165,9 @@ def _curves(family: str, shown: Sequence[Row], whole: dict[str, Row]) -> Figure:
             linewidth=1.8,
             label=name,
         )
-    axes.set(title=family, xlabel="ε (pixels in [0, 1])", ylabel=shown[0]["metric"])
+    axes.set(
+        title=family, xlabel=setting(shown[0]).symbol, ylabel=formats.words(shown[0]["metric"])
+    )
     axes.set_ylim(0, max(1.0, max(row["score"] for row in shown)) + 0.02)
     axes.tick_params(length=0)
     figure.legend(loc="outside lower left", ncols=2, labelcolor=INK)

@@ -4,9 +4,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medadv_jax.evaluate import Picture
 from medadv_jax.report import figures, files, gallery, matrix, sheet, store, svg
 from medadv_jax.report.page import Content, render
-from medadv_jax.report.parts import Recall
+from medadv_jax.report.recall import Recall, check as check_recalls
 from medadv_jax.report.rows import Row, check, of_metric
 
 
@@ -20,10 +21,11 @@ def write(
     synthetic: bool | None = None,
     models: Sequence[Mapping[str, Any]] = (),
     class_names: Sequence[str] = (),
-    examples: Sequence[gallery.Example] = (),
+    examples: Sequence[Picture] = (),
     recalls: Sequence[Recall] = (),
     reproduce: Mapping[str, Any] | None = None,
     metric: str | None = None,
+    eps: float | None = None,
 ) -> pathlib.Path:
     """Writes `config.json`, `rows.json`, `rows.csv`, `figures/` and `report.html` of a run.
 
@@ -41,10 +43,12 @@ def write(
       models: For each model a dict with `name` and whatever else is known, such as `parameters`,
         `image_size`, or `backbone` (the same for models that share weights).
       class_names: Names of the classes.
-      examples: Pictures for the gallery, the most telling first.
+      examples: Pictures for the gallery; of many, the most telling are chosen.
       recalls: Recall of each class, by model and perturbation.
       reproduce: Facts such as `command`, `versions`, `seed` and `hardware`.
       metric: The metric of figures and words; the first row's if not named. The table has all.
+      eps: The size that bars, pictures and recalls are about; None for all sizes. Curves, matrices
+        and the table have all.
 
     Returns:
       The path of `report.html`.
@@ -55,12 +59,14 @@ def write(
     """
     rows = check(rows)
     gallery.check(examples, class_names)
-    _check(models, recalls, class_names)
+    check_recalls(recalls, class_names)
+    _check(models)
     folder = pathlib.Path(directory)
     settings = files.jsonable(config)
     files.replace(folder / "config.json", files.as_json(settings))
     files.replace(folder / "rows.json", store.rows_json(settings, rows))
     files.replace(folder / "rows.csv", store.rows_csv(rows))
+    examples = gallery.select(examples, eps)
     if synthetic is None:
         synthetic = "synthetic" in data.lower()
     content = Content(
@@ -75,35 +81,27 @@ def write(
         reproduce=reproduce or {},
         config=settings,
         metric=metric,
+        eps=eps,
     )
     chosen = of_metric(rows, metric)
     with svg.style():
-        panels = {"bars": figures.bars(chosen), "curves": figures.curves(chosen)}
+        panels = {"bars": figures.bars(chosen, eps), "curves": figures.curves(chosen)}
         heat_maps = [matrix.heat_map(found) for found in matrix.matrices(chosen)]
         drawn = [*panels["bars"], *panels["curves"], *heat_maps]
         _write_figures(folder / "figures", drawn, examples, class_names)
         return files.replace(folder / "report.html", render(content, panels))
 
 
-def _check(
-    models: Sequence[Mapping[str, Any]], recalls: Sequence[Recall], class_names: Sequence[str]
-) -> None:
+def _check(models: Sequence[Mapping[str, Any]]) -> None:
     for facts in models:
         if "name" not in facts:
             raise ValueError(f"Every model of a report has a name, got {dict(facts)}.")
-    for entry in recalls:
-        for values in (entry.recall, entry.counts):
-            if values is not None and len(values) != len(class_names):
-                raise ValueError(
-                    f"The recall of {entry.model} under {entry.perturbation} has one entry for "
-                    f"each of the {len(class_names)} classes, got {len(values)}."
-                )
 
 
 def _write_figures(
     folder: pathlib.Path,
     panels: Sequence[figures.Panel],
-    examples: Sequence[gallery.Example],
+    examples: Sequence[Picture],
     class_names: Sequence[str],
 ) -> None:
     written = [

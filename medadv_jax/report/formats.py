@@ -79,6 +79,15 @@ def ratio(part: Number, whole: Number) -> str:
     return f"{part / whole:.2f}" if _there(part) and _there(whole) and whole else MISSING
 
 
+def words(name: str) -> str:
+    """Returns the name of a metric, a key or a class as words.
+
+    >>> words("balanced_accuracy")
+    'balanced accuracy'
+    """
+    return name.replace("_", " ")
+
+
 def plain(value: Any) -> str:
     """Returns any value of a row, a configuration or a table of facts as text.
 

@@ -2,47 +2,28 @@
 
 import base64
 import io
+import itertools
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import PIL.Image
 
+from medadv_jax.evaluate import Picture
 from medadv_jax.report import formats
+from medadv_jax.report.rows import Setting, headline
 
 BUDGET = 3_000_000
 """Bytes of pictures in a page, so that a page stays below 5 MB."""
+LIMIT = 24
+"""Pictures in a page; of more, the most telling are chosen."""
 _NICE = (1, 2, 5)
+_SMALL = 128
 
 
-class Example(NamedTuple):
-    """One image before and after a perturbation, and what a model said of both.
-
-    Attributes:
-      clean: `(h, w)`, `(h, w, 1)` or `(h, w, 3)`; uint8, or float in [0, 1].
-      perturbed: The same shape. As float: rounded to 8 bits a small perturbation is lost.
-      label: The true class, 0 .. k-1.
-      clean_probabilities: `(k,)`, of the clean image.
-      perturbed_probabilities: `(k,)`, of the perturbed image.
-      model: Name of the model, as in the rows.
-      perturbation: Name of the perturbation, as in the rows.
-      eps: Its size, None if it has none.
-      success: Whether the prediction was right before and is wrong now.
-    """
-
-    clean: Any
-    perturbed: Any
-    label: int
-    clean_probabilities: Any
-    perturbed_probabilities: Any
-    model: str
-    perturbation: str
-    eps: float | None
-    success: bool
-
-
-def check(examples: Sequence[Example], class_names: Sequence[str]) -> None:
+def check(examples: Sequence[Picture], class_names: Sequence[str]) -> None:
     """Refuses examples that cannot be drawn.
 
     Raises:
@@ -96,12 +77,17 @@ def enlarged(clean: Any, perturbed: Any) -> tuple[np.ndarray, int]:
     return np.clip(0.5 + factor * difference, 0, 1), factor
 
 
-def png(image: np.ndarray) -> bytes:
-    """Returns an image in [0, 1] as the bytes of an 8-bit PNG file."""
+def encode(image: Any) -> tuple[bytes, str]:
+    """Returns an image in [0, 1] as the bytes of a file and its media type.
+
+    Small images are kept as they are (8-bit PNG). Large ones are compressed for display (WebP),
+    with a loss that the eye does not see; scores never come from these files.
+    """
     pixels = np.round(np.clip(unit(image), 0, 1) * 255).astype(np.uint8)
-    file = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(file, format="PNG", optimize=True)
-    return file.getvalue()
+    file, small = io.BytesIO(), max(pixels.shape[:2]) <= _SMALL
+    options = {"format": "PNG", "optimize": True} if small else {"format": "WEBP", "quality": 90}
+    PIL.Image.fromarray(pixels).save(file, **options)
+    return file.getvalue(), "image/png" if small else "image/webp"
 
 
 def data_uri(content: bytes, kind: str) -> str:
@@ -123,7 +109,38 @@ def said(probabilities: Any, class_names: Sequence[str]) -> str:
     return f"{class_names[best]} {formats.percent(float(np.asarray(probabilities)[best]))}"
 
 
-def title(example: Example) -> str:
-    """Returns the perturbation of an example with its size."""
-    size = "" if example.eps is None else f" ε\u00a0{formats.size(example.eps)}"
-    return example.perturbation + size
+def setting(example: Picture) -> Setting:
+    """Returns the perturbation of an example."""
+    return Setting(example.perturbation, example.eps, None)
+
+
+def select(examples: Sequence[Picture], eps: float | None) -> list[Picture]:
+    """Returns the most telling examples, if there are more than `LIMIT`.
+
+    Each perturbation of each model gets its turn, first with an image that it fooled the model on,
+    and, of those, one that is not shown yet.
+
+    Args:
+      examples: All examples.
+      eps: The size to show of perturbations of several sizes; None for any.
+    """
+    if len(examples) <= LIMIT:
+        return list(examples)
+    wanted = headline(map(setting, examples), eps)
+    groups: dict[tuple[Setting, str], list[int]] = defaultdict(list)
+    for number, example in enumerate(examples):
+        if setting(example) in wanted:
+            groups[setting(example), example.model].append(number)
+    names = [hash(np.asarray(example.clean).tobytes()) for example in examples]
+    chosen, seen = [], Counter()
+    for group in itertools.islice(_turns(list(groups.values())), LIMIT):
+        best = min(group, key=lambda n: (not examples[n].success, seen[names[n]], n))
+        group.remove(best)
+        seen[names[best]] += 1
+        chosen.append(best)
+    return [examples[number] for number in sorted(chosen)]
+
+
+def _turns(groups: list[list[int]]) -> Iterator[list[int]]:
+    while any(groups):
+        yield from (group for group in groups if group)

@@ -68,6 +68,12 @@ def heat(score: float) -> tuple[str, str]:
     return background, "#ffffff" if luminance < 0.179 else "#000000"
 
 
+def look(score: float) -> str:
+    """Returns the style of a score's cell in a page."""
+    background, ink = heat(score)
+    return f"background:{background};color:{ink}"
+
+
 def heat_map(matrix: Matrix) -> Panel:
     """Returns a matrix as a figure, for a file; the page has it as a table."""
     wide, high = len(matrix.targets), len(matrix.sources)

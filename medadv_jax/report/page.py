@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import jinja2
 import markupsafe
 
+from medadv_jax.evaluate import Picture
 from medadv_jax.report import alarms, figures, formats, gallery, parts, reading, store, svg
+from medadv_jax.report.recall import Recall, tables
 from medadv_jax.report.rows import Row, known, of_metric
 
 _HERE = pathlib.Path(__file__).parent
@@ -37,6 +39,7 @@ class Content(NamedTuple):
       reproduce: Facts such as `command`, `versions`, `seed` and `hardware`.
       config: The configuration of the run.
       metric: The metric of figures and words.
+      eps: The size that bars, pictures and recalls are about; None for all.
     """
 
     title: str
@@ -45,11 +48,12 @@ class Content(NamedTuple):
     models: Sequence[Mapping[str, Any]]
     rows: Sequence[Row]
     class_names: Sequence[str]
-    examples: Sequence[gallery.Example]
-    recalls: Sequence[parts.Recall]
+    examples: Sequence[Picture]
+    recalls: Sequence[Recall]
     reproduce: Mapping[str, Any]
     config: Mapping[str, Any]
     metric: str | None
+    eps: float | None
 
 
 def render(content: Content, panels: Mapping[str, Sequence[figures.Panel]]) -> str:
@@ -67,7 +71,7 @@ def render(content: Content, panels: Mapping[str, Sequence[figures.Panel]]) -> s
     pictures, left_out = parts.pictures(content.examples, content.class_names)
     return _template().render(
         content=content,
-        metric=rows[0]["metric"],
+        metric=formats.words(rows[0]["metric"]),
         style=markupsafe.Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         count=next((row["data_size"] for row in rows if known(row["data_size"])), None),
         glance=parts.glance(rows),
@@ -79,7 +83,7 @@ def render(content: Content, panels: Mapping[str, Sequence[figures.Panel]]) -> s
         matrices=parts.heat_tables(rows),
         pictures=pictures,
         left_out=left_out,
-        recalls=parts.recalls(content.recalls),
+        recalls=tables(content.recalls, content.eps),
         table=parts.table(content.rows),
         reproduce=parts.flat(content.reproduce),
         config=parts.flat(content.config),

@@ -2,32 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import markupsafe
 import numpy as np
 
+from medadv_jax.evaluate import Picture
 from medadv_jax.report import files, formats, gallery, matrix, reading
 from medadv_jax.report.rows import KEYS, Row, clean, known, setting, unique
 
 _TEXT = ("task", "data", "model", "defense", "source", "access", "perturbation", "metric")
 _SCORES = ("score", "score_low", "score_high", "clean_score", "drop")
-
-
-class Recall(NamedTuple):
-    """The recall of each class by one model under one perturbation.
-
-    Attributes:
-      model: Name of the model.
-      perturbation: Name of the perturbation with its strength; "clean" for none.
-      recall: `(k,)` in [0, 1]; NaN for a class without examples.
-      counts: `(k,)`, examples of each class; None if not known.
-    """
-
-    model: str
-    perturbation: str
-    recall: Any
-    counts: Any = None
 
 
 def quiet_intervals(text: str) -> markupsafe.Markup:
@@ -64,7 +49,7 @@ def facts(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Returns a table of what is known of the models, a column a fact."""
     names = unique(key for entry in models for key in entry if key != "name")
     values = [(m["name"], [formats.plain(files.jsonable(m.get(n))) for n in names]) for m in models]
-    return {"columns": [name.replace("_", " ") for name in names], "lines": values}
+    return {"columns": [formats.words(name) for name in names], "lines": values}
 
 
 def heat_tables(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -88,40 +73,18 @@ def _heat_cell(row: Row | None) -> dict[str, Any]:
     return {
         "text": formats.score(row["score"]),
         "interval": formats.interval(row["score_low"], row["score_high"]),
-        "look": _look(row["score"]),
+        "look": matrix.look(row["score"]),
         "white": row["access"] == "white",
     }
 
 
-def _look(score: float) -> str:
-    background, ink = matrix.heat(score)
-    return f"background:{background};color:{ink}"
-
-
-def recalls(entries: Sequence[Recall]) -> list[tuple[str, Any, list[tuple[str, list[Any]]]]]:
-    """Returns for each model its counts and, a line a perturbation, the recall of each class."""
-    tables = []
-    for name in unique(entry.model for entry in entries):
-        own = [entry for entry in entries if entry.model == name]
-        counts = next((list(e.counts) for e in own if e.counts is not None), None)
-        lines = [(e.perturbation, [_recall_cell(float(value)) for value in e.recall]) for e in own]
-        tables.append((name, counts, lines))
-    return tables
-
-
-def _recall_cell(value: float) -> tuple[str, str]:
-    return formats.score(value), _look(value) if known(value) else ""
-
-
-def pictures(
-    examples: Sequence[gallery.Example], names: Sequence[str]
-) -> tuple[list[dict[str, Any]], int]:
+def pictures(examples: Sequence[Picture], names: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
     """Returns the examples as long as they fit the page, and how many did not."""
     shown, used = [], 0
     for example in examples:
         change, factor = gallery.enlarged(example.clean, example.perturbed)
-        encoded = [gallery.png(image) for image in (example.clean, change, example.perturbed)]
-        uris = [gallery.data_uri(image, "image/png") for image in encoded]
+        drawn = (example.clean, change, example.perturbed)
+        uris = [gallery.data_uri(*gallery.encode(image)) for image in drawn]
         used += sum(map(len, uris))
         if used > gallery.BUDGET:
             break
@@ -130,11 +93,11 @@ def pictures(
 
 
 def _picture(
-    example: gallery.Example, uris: list[str], factor: int, names: Sequence[str]
+    example: Picture, uris: list[str], factor: int, names: Sequence[str]
 ) -> dict[str, Any]:
     height, width = np.shape(example.clean)[:2]
     return {
-        "title": gallery.title(example),
+        "title": gallery.setting(example).label,
         "model": example.model,
         "uris": uris,
         "gain": factor,
@@ -162,8 +125,8 @@ def table(rows: Sequence[Row]) -> dict[str, Any]:
     varying = [key for key in KEYS if key not in constant]
     return {
         "constant": flat({key: value for key, value in constant.items() if known(value)}),
-        "unknown": [key.replace("_", " ") for key, value in constant.items() if not known(value)],
-        "columns": [(key.replace("_", " "), key not in _TEXT) for key in varying],
+        "unknown": [formats.words(key) for key, value in constant.items() if not known(value)],
+        "columns": [(formats.words(key), key not in _TEXT) for key in varying],
         "lines": [[(_entry(key, row[key]), key not in _TEXT) for key in varying] for row in rows],
     }
 

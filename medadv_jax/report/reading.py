@@ -64,7 +64,7 @@ def _ranking(rows: Sequence[Row]) -> Iterator[Sentence]:
     ranked = sorted(clean(rows).items(), key=lambda item: -item[1]["score"])
     if ranked:
         listed = ", ".join(f"{name} {formats.stated(row)}" for name, row in ranked)
-        metric = ranked[0][1]["metric"]
+        metric = formats.words(ranked[0][1]["metric"])
         yield Sentence("clean", f"On clean, unseen images the {metric} is: {listed}.")
 
 

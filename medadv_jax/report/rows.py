@@ -52,12 +52,16 @@ _STRENGTH = re.compile(
 )
 
 
+_SYMBOLS = {"gaussiannoise": "σ", "riciannoise": "σ", "saliencymap": "γ"}
+
+
 class Setting(NamedTuple):
     """A perturbation at one strength, the same for all models.
 
     Attributes:
       family: Name of the perturbation, without its strength.
-      eps: Size in pixel units of [0, 1]; None where the perturbation has no such knob.
+      eps: Its size; None where the perturbation has no such knob. In pixel units of [0, 1], but
+        for the saliency map attack, whose knob is the share of the features that it may change.
       ssim_target: The mean SSIM it was matched to, None if it was not.
     """
 
@@ -66,16 +70,21 @@ class Setting(NamedTuple):
     ssim_target: float | None
 
     @property
+    def symbol(self) -> str:
+        """What the size is called: ε, σ of a normal distribution, or γ, a share of features."""
+        return _SYMBOLS.get(letters(self.family), "ε")
+
+    @property
     def bounded(self) -> bool:
-        """Whether its size is given, so that two models meet perturbations of the same size."""
-        return self.eps is not None or self.ssim_target is not None
+        """Whether its size in pixels is given, so that models meet perturbations alike in size."""
+        return self.ssim_target is not None or (self.eps is not None and self.symbol != "γ")
 
     @property
     def label(self) -> str:
         """Its name for a reader, such as "PGD ε 0.01", with a space that no line breaks at."""
         parts = [self.family]
         if self.eps is not None:
-            parts.append(f"ε\u00a0{size(self.eps)}")
+            parts.append(f"{self.symbol}\u00a0{size(self.eps)}")
         if self.ssim_target is not None:
             parts.append(f"at SSIM {size(self.ssim_target)}")
         return " ".join(parts)
@@ -108,6 +117,15 @@ def check(rows: Sequence[Row]) -> list[Row]:
     return [{key: jsonable(row[key]) for key in KEYS} for row in rows]
 
 
+def letters(name: str) -> str:
+    """Returns the letters of a name in lower case, to recognise it however it is written.
+
+    >>> letters("Gaussian_noise"), letters("PGD-10")
+    ('gaussiannoise', 'pgd')
+    """
+    return "".join(letter for letter in name.lower() if letter.isalpha())
+
+
 def known(value: Any) -> bool:
     """Returns whether a value of a row is there: neither None nor NaN.
 
@@ -130,6 +148,21 @@ def setting(row: Row) -> Setting:
     if repeated and eps is not None and math.isclose(float(repeated[1]), eps, rel_tol=1e-6):
         name = name[: repeated.start()] or name
     return Setting(name, eps, row["ssim_target"] if known(row["ssim_target"]) else None)
+
+
+def headline(settings: Iterable[Setting], eps: float | None) -> set[Setting]:
+    """Returns the settings that a figure shows which has room for one strength of each family.
+
+    Args:
+      settings: Perturbations at all their strengths.
+      eps: The strength to show; None shows all.
+
+    Returns:
+      Those of this size, and all of a family that has none of this size.
+    """
+    every = set(settings)
+    sized = {spot.family for spot in every if spot.eps == eps and spot.bounded}
+    return {s for s in every if eps is None or s.eps == eps or s.family not in sized}
 
 
 def unique(values: Iterable[Any]) -> list[Any]:

@@ -7,14 +7,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from medadv_jax.report.gallery import Example, enlarged, said, title, unit
+from medadv_jax.evaluate import Picture
+from medadv_jax.report.gallery import enlarged, said, setting, unit
 from medadv_jax.report.svg import MUTED
 
 LARGEST = 8
 """Rows of a sheet; more would be too small to see."""
 
 
-def png(examples: Sequence[Example], class_names: Sequence[str]) -> bytes:
+def png(examples: Sequence[Picture], class_names: Sequence[str]) -> bytes:
     """Returns a PNG file with a row an example: clean, perturbation enlarged, perturbed.
 
     Args:
@@ -29,7 +30,7 @@ def png(examples: Sequence[Example], class_names: Sequence[str]) -> bytes:
         before = said(example.clean_probabilities, class_names)
         after = said(example.perturbed_probabilities, class_names)
         _picture(axes[0], example.clean, f"clean: {class_names[int(example.label)]}")
-        _picture(axes[1], change, f"{title(example)}, × {factor}")
+        _picture(axes[1], change, f"{setting(example).label}, × {factor}")
         _picture(axes[2], example.perturbed, "perturbed")
         axes[0].set_xlabel(f"{example.model}: {before}", fontsize=8)
         axes[2].set_xlabel(f"{example.model}: {after}", fontsize=8)

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from medadv_jax.report.gallery import Example
+from medadv_jax.evaluate import Picture
 from medadv_jax.report.rows import KEYS
 
 CLASSES = ("nevus", "melanoma", "basal cell carcinoma")
@@ -69,7 +69,7 @@ def gallery():
     common = dict(clean=clean, perturbed=np.clip(clean + noise, 0, 1), label=1, eps=0.004)
     before = np.array([0.1, 0.85, 0.05])
     return [
-        Example(
+        Picture(
             **common,
             clean_probabilities=before,
             perturbed_probabilities=np.array([0.9, 0.06, 0.04]),
@@ -77,7 +77,7 @@ def gallery():
             perturbation="PGD",
             success=True,
         ),
-        Example(
+        Picture(
             **common,
             clean_probabilities=before,
             perturbed_probabilities=np.array([0.2, 0.7, 0.1]),
