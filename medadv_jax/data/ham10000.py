@@ -19,7 +19,8 @@ def table(data_dir: pathlib.Path, *, seed: int = 0) -> Table:
     `HAM10000_images_part_2`, or one folder `HAM10000_images`. There are no official splits: 70 %
     of the images train, 10 % validate, 20 % test, stratified by diagnosis and divided by lesion
     (7,470 lesions; in the published table no lesion has two diagnoses). `age` is NaN in the 57
-    images where it is not known; `site` is the column `localization`.
+    images where it is not known; `site` is the column `localization`. An image without a
+    `lesion_id` counts as a lesion of its own.
 
     Args:
       data_dir: The folder of the data set.

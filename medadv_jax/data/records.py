@@ -13,8 +13,10 @@ import PIL.Image
 
 from medadv_jax.data.table import Part, Table
 
-SHARD = 512
+SHARD = 256
 """Records in a file. TFDS holds one file's records in memory while it writes them."""
+EIGHT_BIT = ("RGB", "L", "P", "1", "RGBA", "LA", "CMYK", "YCbCr")
+"""Modes of PIL that become RGB without a loss of depth."""
 
 
 def builder(table: Table, folder: pathlib.Path, parts: Mapping[str, Part] | None = None) -> Any:
@@ -69,32 +71,38 @@ def _shards(part: Part) -> list[Any]:
 def checked(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a record whose image is encoded, in RGB and whole.
 
-    A file stays as it is, byte by byte, if it is RGB; else it becomes a PNG file.
+    A file stays as it is, byte by byte, if it is RGB; else it becomes a PNG file. Transparency is
+    dropped.
 
     Args:
       name: Name of the record, for the message.
       record: Its `image` is a path, encoded bytes or a PIL image.
 
     Raises:
-      ValueError: The image cannot be decoded.
+      ValueError: The image cannot be decoded, or has more than 8 bits a channel.
     """
     image = record["image"]
+    origin = image if isinstance(image, os.PathLike) else f"record {name}"
     if isinstance(image, PIL.Image.Image):
-        return dict(record, image=_png(image))
+        return dict(record, image=_png(image, origin))
     content = pathlib.Path(image).read_bytes() if isinstance(image, os.PathLike) else image
     try:
         decoded = PIL.Image.open(io.BytesIO(content))
         decoded.load()
     except (OSError, SyntaxError, ValueError) as error:
-        origin = image if isinstance(image, os.PathLike) else f"record {name}"
         raise ValueError(
             f"{origin} is not a whole image ({error}); every image must decode to its end."
         ) from error
-    return dict(record, image=content if decoded.mode == "RGB" else _png(decoded))
+    return dict(record, image=content if decoded.mode == "RGB" else _png(decoded, origin))
 
 
-def _png(image: PIL.Image.Image) -> bytes:
+def _png(image: PIL.Image.Image, origin: Any) -> bytes:
     """Returns an image as a lossless RGB file."""
+    if image.mode not in EIGHT_BIT:
+        raise ValueError(
+            f"{origin} has the mode {image.mode}; an image has one of {', '.join(EIGHT_BIT)}, "
+            "8 bits a channel."
+        )
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "png")
     return buffer.getvalue()

@@ -139,7 +139,7 @@ def read_csv(path: pathlib.Path, columns: Sequence[str], *, key: str, homepage: 
         header = next(reader, [])
         if missing := [column for column in columns if column not in header]:
             raise ValueError(f"{path} lacks the column {missing[0]!r}; it has {header}.")
-        for values in reader:
+        for values in filter(None, reader):  # a blank line is no row
             row = Row(path, reader.line_num, dict(zip(header, values, strict=False)))
             if len(values) != len(header):
                 raise row.error(f"{len(values)} fields where the header has {len(header)}.")
