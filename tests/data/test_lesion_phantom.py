@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import time
 from collections import Counter
 
@@ -65,13 +66,15 @@ def discs(size=96):
     return np.hypot(line[:, None], line[None])
 
 
-def described(split, count, seed=0):
-    return [lesion_phantom.describe(split, number, seed=seed) for number in range(count)]
+@functools.lru_cache
+def described(split):
+    """What all images of a split show, nothing drawn."""
+    return [lesion_phantom.describe(split, n) for n in range(lesion_phantom.COUNTS[split])]
 
 
 @pytest.fixture(scope="module")
 def many():
-    return described("train", 2000)
+    return described("train")
 
 
 @pytest.mark.parametrize("size", [32, 75, 96, 299])
@@ -116,7 +119,7 @@ def test_seeds_and_splits_differ():
 def test_lesions_stay_in_their_split_and_have_one_or_two_images():
     lesions = {}
     for split in SPLITS:
-        rows = described(split, 400)
+        rows = described(split)[:400]
         lesions[split] = {lesion.stream for lesion, _ in rows}
         images = Counter(lesion.stream for lesion, _ in rows)
         assert set(images.values()) == {1, 2}
@@ -125,7 +128,7 @@ def test_lesions_stay_in_their_split_and_have_one_or_two_images():
     drawn = [
         dataclasses.replace(lesion, stream=(0,))
         for split in SPLITS
-        for lesion, _ in described(split, 60)
+        for lesion, _ in described(split)[:60]
     ]
     kinds = Counter(drawn)
     assert max(kinds.values()) == 2
@@ -163,9 +166,7 @@ def test_record_has_the_features_it_declares():
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_class_is_frequent_enough(split):
     count = lesion_phantom.COUNTS[split]
-    share = (
-        np.bincount([lesion.label for lesion, _ in described(split, count)], minlength=7) / count
-    )
+    share = np.bincount([lesion.label for lesion, _ in described(split)], minlength=7) / count
     assert share.min() >= 0.06
     assert 0.26 < share[CLASS_NAMES.index("nv")] < 0.34
 
@@ -181,7 +182,7 @@ def test_nuisance_does_not_depend_on_the_class(many):
         "vignette": [view.vignette for _, view in rows],
         "light": [view.light[0] > 0.96 for _, view in rows],
         "tint": [view.light[0] > view.light[2] for _, view in rows],
-        "blur": [view.blur > 4.5 for _, view in rows],
+        "blur": [view.blur > 3 for _, view in rows],
     }
     for name, values in nuisance.items():
         table = np.array(
@@ -281,7 +282,7 @@ def test_mean_colour_does_not_solve_it():
         ]
         return np.concatenate(stacked, 1), np.array([one["label"] for one in rows])
 
-    (x, y), (test_x, test_y) = features("train", 700), features("test", 300)
+    (x, y), (test_x, test_y) = features("train", 420), features("test", 210)
     scale = np.append(x.std(0)[:-1], 1)
     weights = np.linalg.lstsq(x / scale, np.eye(7)[y], rcond=None)[0]
     accuracy = np.mean((test_x / scale @ weights).argmax(1) == test_y)
