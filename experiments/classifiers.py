@@ -29,8 +29,8 @@ class Settings:
       optimizer: See `train.optimizer`.
       weight_decay: See `train.optimizer`.
       averaging: Decay of the moving average of the weights that is evaluated.
-      balance: Classes are drawn in proportion to their count to the power of 1 - balance. The logits
-        are adjusted for what remains, so that all classes count alike.
+      balance: Classes are drawn in proportion to their count to the power of 1 - balance; the
+        logits are adjusted for what remains, so that all classes count alike.
       smoothing: Label smoothing.
       strength: Strength of the augmentation.
       patience: Validations (20 a training) without a better score after which training stops.
@@ -87,7 +87,8 @@ def classifier(
       settings: What to train and how.
       training: Records to train on.
       validation: Records whose balanced accuracy chooses the step.
-      directory: The checkpoints go to a folder in it, named by network and a hash of settings and data.
+      directory: The checkpoints go to a folder in it, named by the network and a hash of the
+        settings and the data.
       progress: Whether a progress bar is shown.
 
     Returns:
@@ -157,7 +158,7 @@ def _validate(settings: Settings, model: nn.Module, validation: data.Source):
 
 
 def _hash(settings: Settings, *sources: data.Source) -> str:
-    """Names what decides the trained weights: the settings, and which records they were trained on."""
+    """Names what decides the trained weights: the settings, and the records trained on."""
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(settings), sort_keys=True).encode())
     for source in sources:
         digest.update(source.description.encode())

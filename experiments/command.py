@@ -1,0 +1,63 @@
+"""What every experiment's command does alike: flags, presets, errors, the compilation cache."""
+
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import jax
+import rich.console
+import tyro
+
+C = TypeVar("C")
+
+
+def run(main: Callable[[C], Any], presets: Mapping[str, C]) -> None:
+    """Runs an experiment from the command line: `--preset` chooses the defaults of all other flags.
+
+    A refused value or a missing file ends the command with one message and exit code 2; with the
+    environment variable MEDADV_TRACEBACK set, with Python's traceback.
+
+    Args:
+      main: The experiment.
+      presets: Its configurations, instances of one frozen dataclass with a field `preset`; the
+        first is the default.
+    """
+    try:
+        main(parse(sys.argv[1:], presets))
+    except (ValueError, FileNotFoundError) as error:
+        if "MEDADV_TRACEBACK" in os.environ:
+            raise
+        rich.console.Console(stderr=True).print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        sys.exit(2)
+
+
+def parse(arguments: list[str], presets: Mapping[str, C]) -> C:
+    """Reads flags into a configuration.
+
+    Args:
+      arguments: The words after the command.
+      presets: The configurations to start from.
+
+    Returns:
+      The configuration that `--preset` names, or the first, with the other flags put in.
+
+    Raises:
+      ValueError: A value that the configuration refuses.
+      SystemExit: A flag that does not exist, or `--help`.
+    """
+    chosen = next(iter(presets))
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, _, value = word.partition("=")
+        if name == "--preset":
+            chosen = value or following
+    # An unknown preset is left to tyro, whose message lists the known ones.
+    default = presets.get(chosen, next(iter(presets.values())))
+    return tyro.cli(type(default), args=arguments, default=default)
+
+
+def use_compilation_cache(workdir: pathlib.Path) -> None:
+    """Keeps compiled programs in `<workdir>/.cache/jax`, so that the next run starts at once."""
+    jax.config.update("jax_compilation_cache_dir", str(workdir.absolute() / ".cache" / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

@@ -1,0 +1,256 @@
+"""Clean against perturbed performance of skin-lesion classifiers.
+
+    python -m experiments.skin --eps=0.01
+
+trains Inception V3, Inception V4 and MobileNet, makes noise and adversarial examples, and writes a
+report into runs/skin/. By default the images are synthetic lesions and the networks are narrow, so
+that it takes minutes on two CPU cores and needs no download. On real images:
+
+    python -m experiments.skin --data=ham10000 --data-dir=PATH --epochs=60
+"""
+
+import dataclasses
+import pathlib
+import sys
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import rich
+
+from experiments import classifiers, command, provenance
+from medadv_jax import attacks, data, evaluate, metrics, report
+
+Model = Literal["inception_v3", "inception_v4", "mobilenet"]
+Perturbation = Literal[
+    "gaussian_noise", "uniform_noise", "sign_noise", "fgsm", "pgd", "deepfool", "saliency_map"
+]
+DataSet = Literal["lesion_phantom", "ham10000", "isic2017", "isic2019", "dermofit", "folder"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Trains skin-lesion classifiers, perturbs their test images, and reports what is left."""
+
+    eps: float = 0.01
+    """Size of the perturbations: the largest change of a pixel for fgsm, pgd, uniform and sign
+    noise, the standard deviation of gaussian noise; in units of the pixel range [0, 1].
+    deepfool takes what it needs, saliency_map changes few pixels by any amount."""
+    sweep: tuple[float, ...] = (0.0005, 0.001, 0.002, 0.004, 0.02)
+    """Further sizes, for the curves of score against eps."""
+    models: tuple[Model, ...] = ("inception_v3", "inception_v4", "mobilenet")
+    """Networks to train and to attack; each is also attacked with the examples of the others."""
+    attacks: tuple[Perturbation, ...] = (
+        "gaussian_noise",
+        "uniform_noise",
+        "sign_noise",
+        "fgsm",
+        "pgd",
+        "deepfool",
+        "saliency_map",
+    )
+    """Noise and attacks."""
+    data: DataSet = "lesion_phantom"
+    """Data set; lesion_phantom is synthetic and needs no folder."""
+    data_dir: pathlib.Path | None = None
+    """Folder of the data set, in its published layout; it is only read."""
+    image_size: int = 75
+    """Side of the images in pixels, at least 75: what the Inception networks need."""
+    width: float = 0.25
+    """Factor of the number of channels in each layer; 1 is the network as published."""
+    depth: Literal["shallow", "full"] = "shallow"
+    """full repeats the blocks as published; shallow has one block in each stage."""
+    epochs: int = 12
+    """Passes over the training images."""
+    batch_size: int = 64
+    """Images in a training step and in a step of an attack."""
+    learning_rate: float = 2e-3
+    """Peak of the learning rate (AdamW, linear warm-up, cosine decay)."""
+    limit: int | None = 200
+    """Most test images to evaluate, drawn at random; None for all."""
+    pgd_steps: int = 10
+    """Steps of pgd, each eps/4 long."""
+    seed: int = 0
+    """Seed of the initialisation, the order of the data, the augmentation and the attacks."""
+    workdir: pathlib.Path = pathlib.Path("runs/skin")
+    """Receives everything: a folder a run, and what runs share (checkpoints, cells, caches)."""
+    name: str | None = None
+    """Name of the run's folder in workdir; by default data and eps."""
+    preset: Literal["quick", "paper"] = "quick"
+    """quick: narrow networks on small images, minutes on two CPU cores. paper: the networks as
+    published at 299 px, for an accelerator. Every other flag overrides its preset."""
+
+    def __post_init__(self):
+        """Refuses values that no run could use."""
+        rules = (
+            (0 < self.eps <= 1, f"--eps is in (0, 1], in units of the pixel range; got {self.eps}"),
+            (all(0 < e <= 1 for e in self.sweep), f"--sweep is in (0, 1]; got {self.sweep}"),
+            (len(self.models) > 0, "--models names at least one network"),
+            (len(self.attacks) > 0, "--attacks names at least one attack or noise"),
+            (self.image_size >= 75, f"--image-size is at least 75; got {self.image_size}"),
+            (self.epochs >= 1, f"--epochs is at least 1; got {self.epochs}"),
+            (self.batch_size >= 2, f"--batch-size is at least 2; got {self.batch_size}"),
+            (self.learning_rate > 0, f"--learning-rate is positive; got {self.learning_rate}"),
+            (self.limit is None or self.limit >= 1, f"--limit is at least 1; got {self.limit}"),
+            (self.pgd_steps >= 1, f"--pgd-steps is at least 1; got {self.pgd_steps}"),
+            (self.seed >= 0, f"--seed is at least 0; got {self.seed}"),
+            (
+                (self.data_dir is None) == (self.data == "lesion_phantom"),
+                f"--data-dir is the folder of a data set on disk; got --data={self.data} and "
+                f"--data-dir={self.data_dir}",
+            ),
+        )
+        for holds, rule in rules:
+            if not holds:
+                raise ValueError(rule)
+
+
+PRESETS = {
+    "quick": Config(),
+    "paper": Config(
+        image_size=299, width=1.0, depth="full", epochs=90, limit=None, pgd_steps=40, preset="paper"
+    ),
+}
+
+
+def main(config: Config) -> list[dict[str, Any]]:
+    """Trains, attacks and reports.
+
+    Args:
+      config: What to do.
+
+    Returns:
+      The rows of the report.
+    """
+    trained = networks(config)
+    test = _source(config, "test")
+    if config.limit is not None:
+        test = test.take(config.limit, seed=config.seed)
+    found = evaluate.run(
+        jax.random.key(config.seed),
+        {name: network.predict for name, network in trained.items()},
+        perturbations(config),
+        data.batches(test, config.batch_size, image_size=config.image_size),
+        metric=scores(test.num_classes),
+        cache=config.workdir / "cells",
+        progress=True,
+    )
+    rows = evaluate.rows(
+        found,
+        groups=test.column(test.group),
+        info=dict(task="skin", data=config.data, seed=config.seed),
+    )
+    page = _report(config, trained, test, found, rows)
+    rich.print(report.table(rows))
+    rich.print(f"Report: {page}")
+    return rows
+
+
+def networks(config: Config) -> dict[str, classifiers.Classifier]:
+    """Returns the networks of a configuration by name, trained now or before."""
+    command.use_compilation_cache(config.workdir)
+    training, validation = (_source(config, split) for split in ("train", "validation"))
+    folder = config.workdir / "checkpoints"
+    return {
+        name: classifiers.classifier(settings(config, name), training, validation, folder)
+        for name in config.models
+    }
+
+
+def run_folder(config: Config) -> pathlib.Path:
+    """Returns the folder that the report goes to."""
+    return config.workdir / (config.name or f"{config.data}-eps{config.eps:g}")
+
+
+def _source(config: Config, split: str) -> data.Source:
+    options = dict(size=max(96, config.image_size)) if config.data == "lesion_phantom" else {}
+    return data.load(config.data, split, config.data_dir, **options)
+
+
+def settings(config: Config, name: str) -> classifiers.Settings:
+    """Returns how one of the networks is trained."""
+    options: dict[str, Any] = dict(width=config.width)
+    if config.depth == "shallow":
+        options["repeats"] = (1, 1, 1, 1, 1) if name == "mobilenet" else (1, 1, 1)
+    return classifiers.Settings(
+        model=name,
+        options=options,
+        image_size=config.image_size,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        seed=config.seed,
+    )
+
+
+def perturbations(config: Config) -> dict[str, list[Any]]:
+    """Returns the attacks and the noise by name, each with its sizes."""
+    sizes = sorted({config.eps, *config.sweep})
+    made = {
+        "gaussian_noise": [attacks.GaussianNoise(sigma=eps) for eps in sizes],
+        "uniform_noise": [attacks.UniformNoise(eps=eps) for eps in sizes],
+        "sign_noise": [attacks.SignNoise(eps=eps) for eps in sizes],
+        "fgsm": [attacks.FGSM(eps=eps) for eps in sizes],
+        "pgd": [attacks.PGD(eps=eps, steps=config.pgd_steps, until_fooled=True) for eps in sizes],
+        "deepfool": [attacks.DeepFool()],
+        "saliency_map": [attacks.SaliencyMap()],
+    }
+    return {name: made[name] for name in config.attacks}
+
+
+def scores(num_classes: int) -> tuple[metrics.Metric, ...]:
+    """Returns the scores of a row; the first is the one that figures and words are about."""
+    return (
+        metrics.balanced_accuracy(num_classes),
+        metrics.accuracy(num_classes),
+        metrics.auc(num_classes),
+    )
+
+
+def _report(
+    config: Config,
+    trained: dict[str, classifiers.Classifier],
+    test: data.Source,
+    found: evaluate.Evaluation,
+    rows: list[dict[str, Any]],
+) -> pathlib.Path:
+    facts = [
+        dict(
+            name=name,
+            parameters=network.parameters,
+            image_size=config.image_size,
+            width=config.width,
+            depth=config.depth,
+            training_steps=network.steps,
+            best_step=network.step,
+        )
+        for name, network in trained.items()
+    ]
+    return report.write(
+        run_folder(config),
+        config,
+        rows,
+        title="Skin lesions: generalizability and robustness",
+        data=f"{test.description} {len(test)} test images were evaluated.",
+        models=facts,
+        class_names=test.class_names,
+        examples=[shown for shown in evaluate.examples(found) if shown.eps in (None, config.eps)],
+        recalls=_recalls(config, found, test),
+        reproduce=provenance.facts(["-m", "experiments.skin", *sys.argv[1:]], config.seed),
+    )
+
+
+def _recalls(config: Config, found: evaluate.Evaluation, test: data.Source) -> list[report.Recall]:
+    """The recall of each class, clean and under the perturbations of size `eps`."""
+    counts = np.bincount(test.column("label"), minlength=test.num_classes)
+    return [
+        report.Recall(part["model"], part["perturbation"], part["parts"], counts)
+        for part in evaluate.parts(found)
+        if part["metric"] == "balanced_accuracy"
+        and part["access"] != "black"
+        and part["eps"] in (None, config.eps)
+    ]
+
+
+if __name__ == "__main__":
+    command.run(main, PRESETS)

@@ -1,0 +1,59 @@
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from experiments import command, skin
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_flags_override_their_preset():
+    assert command.parse([], skin.PRESETS) == skin.Config()
+    quick = command.parse(["--eps=0.02", "--models", "mobilenet"], skin.PRESETS)
+    assert quick.eps == 0.02 and quick.models == ("mobilenet",) and quick.epochs == 12
+    for words in (["--preset=paper"], ["--preset", "paper"]):
+        paper = command.parse([*words, "--epochs=3"], skin.PRESETS)
+        assert (paper.preset, paper.image_size, paper.epochs) == ("paper", 299, 3)
+
+
+def test_help_documents_every_flag(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        command.parse(["--help"], skin.PRESETS)
+    shown = capsys.readouterr().out
+    for field in skin.Config.__dataclass_fields__:
+        flag = "--" + field.replace("_", "-")
+        assert re.search(rf"{flag} .*\w", shown), flag
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--eps=2"], r"--eps is in \(0, 1\].* got 2.0"),
+        (["--image-size=64"], "--image-size is at least 75; got 64"),
+        (["--limit=0"], "--limit is at least 1; got 0"),
+        (["--data=ham10000"], "--data-dir is the folder.*--data=ham10000"),
+        (["--data-dir=somewhere"], "--data-dir is the folder.*--data=lesion_phantom"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(words, message):
+    with pytest.raises(ValueError, match=message):
+        command.parse(words, skin.PRESETS)
+
+
+def shell(*words):
+    process = [sys.executable, "-m", "experiments.skin", *words]
+    return subprocess.run(process, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_command_ends_with_one_message(tmp_path):
+    refused = shell("--eps=2")
+    assert refused.returncode == 2 and "error: --eps is in (0, 1]" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    missing = shell("--data=ham10000", f"--data-dir={tmp_path}", f"--workdir={tmp_path}/runs")
+    assert missing.returncode == 2 and "HAM10000_metadata.csv" in missing.stderr
+    assert "https://" in missing.stderr and "Traceback" not in missing.stderr
+    unknown = shell("--preset=tiny")
+    assert unknown.returncode == 2 and "quick" in unknown.stderr and "paper" in unknown.stderr

@@ -1,0 +1,101 @@
+import dataclasses
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from experiments import skin
+from medadv_jax import report
+
+COLORS = {"blue": (60, 60, 160), "green": (60, 160, 60), "red": (160, 60, 60)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three classes that differ in colour, in the layout of the data set `folder`."""
+    root, rng = tmp_path_factory.mktemp("folder"), np.random.default_rng(0)
+    for name, color in COLORS.items():
+        (root / name).mkdir()
+        for number in range(20):
+            pixels = np.clip(rng.normal(color, 25, (80, 90, 3)), 0, 255).astype(np.uint8)
+            PIL.Image.fromarray(pixels).save(root / name / f"{name}{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def config(folder, tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("MEDADV_CACHE", str(root / "cache"))
+    yield skin.Config(
+        data="folder",
+        data_dir=folder,
+        models=("mobilenet", "inception_v3"),
+        sweep=(0.002,),
+        width=0.1,
+        epochs=4,
+        batch_size=8,
+        limit=10,
+        workdir=root,
+    )
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def rows(config):
+    return skin.main(config)
+
+
+def test_rows_cross_models_with_perturbations(config, rows):
+    assert all(set(row) == set(report.KEYS) for row in rows)
+    found = {(row["model"], row["source"], row["perturbation"], row["eps"]) for row in rows}
+    expected = {(model, None, "clean", None) for model in config.models}
+    for name, made in skin.perturbations(config).items():
+        for attack in made:
+            size = attack.size and float(getattr(attack, attack.size))
+            sources = [None] if name.endswith("noise") else config.models
+            expected |= {
+                (model, source, name, size) for model in config.models for source in sources
+            }
+    assert {(m, s, p, e and round(e, 6)) for m, s, p, e in found} == {
+        (m, s, p, e and round(e, 6)) for m, s, p, e in expected
+    }
+    assert len(rows) == 3 * len(expected), "three metrics"
+
+
+def test_rows_are_consistent(config, rows):
+    for row in rows:
+        assert row["task"] == "skin" and row["data"] == "folder" and row["data_size"] == 10
+        if row["score"] is not None:
+            assert row["score_low"] <= row["score"] <= row["score_high"]
+        if row["access"] in ("white", "noise") and row["perturbation"] in (
+            "fgsm",
+            "pgd",
+            "sign_noise",
+        ):
+            assert row["linf"] <= row["eps"] + 1e-6
+    learned = [r["score"] for r in rows if r["access"] == "clean" and r["metric"] == "accuracy"]
+    assert max(learned) > 0.6, "colours can be learned in a minute"
+
+
+def test_files(config, rows):
+    run = config.workdir / "folder-eps0.01"
+    written = json.loads((run / "rows.json").read_text())
+    assert written["schema"] == 1 and len(written["rows"]) == len(rows)
+    assert written["config"]["eps"] == 0.01 and written["config"]["data"] == "folder"
+    assert json.loads((run / "config.json").read_text()) == written["config"]
+    assert len((run / "rows.csv").read_text().splitlines()) == len(rows) + 1
+    page = (run / "report.html").read_text()
+    assert "mobilenet" in page and "experiments.skin" in page
+
+
+def test_another_eps_does_not_train_again(config, rows, monkeypatch):
+    monkeypatch.setattr("medadv_jax.train.fit._stretch", lambda *_: pytest.fail("trains again"))
+    again = skin.main(dataclasses.replace(config, eps=0.004, attacks=("fgsm",)))
+    same = lambda rows: [
+        {**row, "seconds": None, "compile_seconds": None}
+        for row in rows
+        if row["perturbation"] == "fgsm" and row["eps"] == pytest.approx(0.002)
+    ]
+    assert same(again) == same(rows) != []
