@@ -12,6 +12,8 @@ from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
 
 FLOOR = 1e-8
 """Floor of the norm of a gradient that is divided by."""
+STABILISERS = {"l2": 1e-4, "linf": 1e-6}
+"""What is added to the length of every step; both change a pixel by about 1e-6."""
 
 
 class DeepFoolState(NamedTuple):
@@ -45,13 +47,15 @@ class DeepFool:
     A step costs one gradient for each class but the label among the `candidates`. Here is how it
     differs from others: the overshoot multiplies the sum of the steps, as in the authors' code
     (torchattacks and adv-lib multiply every step, ART the final perturbation once); the image is
-    clipped, as in Foolbox (the authors do not clip). The `stabiliser` of the authors' later code
-    and of Foolbox, 1e-4 added to every d, is 0 here: the paper has none, the overshoot already
-    crosses the boundary, and in Linf 1e-4 is as large as some of the distances to be measured.
+    clipped, as in Foolbox (the authors do not clip). Where pixels are clipped, a step covers only
+    a part of the distance, and without the `stabiliser`, which is added to every d, the image would
+    approach the boundary for ever. The authors' later code and Foolbox add 1e-4 in both norms. In
+    Linf that moves every pixel, and is as large as some of the distances to be measured: 1e-6 does.
 
     Args:
       overshoot: Part of the way that is gone beyond the boundary.
-      stabiliser: Added to the length of every step, in pixels; 1e-4 to do as Foolbox.
+      stabiliser: Added to the length of every step, in pixels; None for 1e-4 in L2 and 1e-6 in
+        Linf. Foolbox has 1e-4 in both.
       steps: Most steps.
       norm: Of the distance, "l2" or "linf".
       candidates: How many of the classes are looked at, those with the highest logits on the clean
@@ -62,7 +66,7 @@ class DeepFool:
     """
 
     overshoot: Scalar = 0.02
-    stabiliser: Scalar = 0.0
+    stabiliser: Scalar | None = None
     steps: int = static(50)
     norm: Literal["l2", "linf"] = static("l2")
     candidates: int = static(10)
@@ -133,7 +137,8 @@ class DeepFool:
             direction = slope / jnp.maximum(dual[nearest], FLOOR)
         else:
             direction = jnp.sign(slope)
-        return distances[nearest], (distances[nearest] + self.stabiliser) * direction
+        extra = STABILISERS[self.norm] if self.stabiliser is None else self.stabiliser
+        return distances[nearest], (distances[nearest] + extra) * direction
 
 
 def best_rivals(logits: Float[Array, " k"], state: DeepFoolState) -> Int[Array, " r"]:

@@ -46,8 +46,9 @@ class SaliencyMap:
 
     The Jacobian costs two gradients a step, of $z_t$ and of the sum of the others, for any number
     of classes. JSMA is targeted. Without a target the aim is the class with the second highest
-    logit on the clean image, kept to the end: the class that the model itself finds next likely, and
-    a fixed one, since pixels changed for one aim are lost for another. Success is any wrong class.
+    logit on the clean image, kept to the end: the class that the model itself finds next likely,
+    and a fixed one, since pixels changed for one aim are lost for another. Any wrong class is a
+    success then.
 
     The paper looks at all pairs, which for 299 x 299 x 3 features would take 72 billion numbers.
     Here all pairs are looked at up to `candidates` features; above that, all pairs of the features

@@ -1,0 +1,188 @@
+"""Every law of the attack contract over every row of the table."""
+
+import dataclasses
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tables
+import toy
+
+from medadv_jax import attacks
+
+SHAPE, COUNT = (4, 3, 3), 8
+KEYS = jax.random.split(jax.random.key(7), COUNT)
+
+
+@functools.cache
+def setting(seed=0):
+    """A model, images, and labels of which number 2 is wrong."""
+    model = toy.mlp(seed)
+    images = toy.images(seed + 1, COUNT, SHAPE, low=0.0, high=1.0)
+    labels = toy.predictions(model, images)
+    return model, images, labels.at[2].set((labels[2] + 1) % 4)
+
+
+def run(row, setting, keys=KEYS, **options):
+    return attacks.run(row.attack, keys, *setting, **options)
+
+
+@functools.cache
+def usual(row):
+    """The result in the usual setting, with which many laws compare."""
+    return run(row, setting())
+
+
+def assert_same(one, two, **tolerance):
+    chex.assert_trees_all_close(one, two, **({"rtol": 0, "atol": 1e-6} | tolerance))
+
+
+def keeps_shape_and_dtype(row):
+    _, images, _ = setting()
+    result = usual(row)
+    chex.assert_equal_shape([images, result.images])
+    chex.assert_type(list(result), [jnp.float32, bool, int, int, int, bool, bool])
+    chex.assert_shape(list(result[1:]), (COUNT,))
+
+
+def stays_in_range(row):
+    images = usual(row).images
+    assert images.min() >= 0 and images.max() <= 1
+
+
+def stays_in_its_ball(row):
+    result, (_, images, _) = usual(row), setting()
+    assert (toy.size_of(result.images - images, row.norm) <= row.attack.eps * (1 + 1e-5)).all()
+    assert toy.size_of(result.images - images, row.norm).max() > 0.5 * row.attack.eps
+
+
+def same_keys_same_result(row):
+    chex.assert_trees_all_equal(run(row, setting()), usual(row))
+
+
+def jit_equals_no_jit(row):
+    jitted = jax.jit(attacks.run)(row.attack, KEYS, *setting())
+    assert_same(jitted, usual(row))
+
+
+def batch_equals_singles(row):
+    model, images, labels = setting()
+    together = usual(row)
+    for i in range(COUNT):
+        one = slice(i, i + 1)
+        alone = run(row, (model, images[one], labels[one]), KEYS[one])
+        assert_same(alone, jax.tree.map(lambda leaf, one=one: leaf[one], together))
+
+
+def batch_size_changes_nothing(row):
+    assert_same(run(row, setting(), batch_size=1), usual(row))
+
+
+def permuting_permutes(row):
+    model, images, labels = setting()
+    order = np.random.default_rng(0).permutation(COUNT)
+    permuted = run(row, (model, images[order], labels[order]), KEYS[order])
+    assert_same(permuted, jax.tree.map(lambda leaf: leaf[order], usual(row)))
+
+
+def one_trace_serves_new_weights_and_sizes(row):
+    one, two = setting(5), setting(6)
+    run(row, one)
+    run(row, one, mask=jnp.arange(COUNT) < 3)  # the smaller batch is a program of its own
+    before = len(toy.TRACES)
+    run(row, two)
+    for value in (0, 0.07, np.float64(0.03), np.float32(0.02), jnp.array(0.01)):
+        if row.attack.size is not None:
+            attack = dataclasses.replace(row.attack, **{row.attack.size: value})
+            attacks.run(attack, KEYS, *one)
+    assert len(toy.TRACES) == before
+
+
+def size_zero_is_the_image(row):
+    attack = dataclasses.replace(row.attack, **{row.attack.size: 0})
+    model, images, labels = setting()
+    assert_same(attacks.run(attack, KEYS, model, images, labels).images, images, atol=1e-7)
+
+
+def finite_on_a_constant_model(row):
+    model, images, _ = setting()
+    model = dataclasses.replace(model, output=0 * model.output)
+    result = run(row, (model, images, jnp.zeros(COUNT, jnp.int32)))
+    assert jnp.isfinite(result.images).all()
+    assert not result.success.any()
+    looks = not hasattr(row.attack, "noise")
+    assert (result.flat == looks).all()
+
+
+def finite_on_a_saturated_model(row):
+    model, images, _ = setting()
+    model = dataclasses.replace(model, output=1e4 * model.output)
+    labels = toy.predictions(model, images)
+    assert jnp.abs(model(images)).max() > 1e4
+    result = run(row, (model, images, labels))
+    assert jnp.isfinite(result.images).all()
+
+
+def success_agrees_with_the_model(row):
+    model, images, labels = setting()
+    result = usual(row)
+    wrong = toy.predictions(model, images) != labels
+    assert (result.misclassified == wrong).all() and wrong[2]
+    fooled = toy.predictions(model, result.images) != labels
+    assert (result.success == fooled & ~wrong).all()
+
+
+def padding_is_untouched(row):
+    model, images, labels = setting()
+    mask = jnp.arange(COUNT) < 3
+    result = run(row, (model, images, labels), mask=mask)
+    assert_same(
+        jax.tree.map(lambda leaf: leaf[:3], result),
+        jax.tree.map(lambda leaf: leaf[:3], usual(row)),
+    )
+    rest = jax.tree.map(lambda leaf: leaf[3:], result)
+    assert (rest.images == images[3:]).all()
+    assert not any(leaf.any() for leaf in rest[1:])
+
+
+def misclassified_is_free(row):
+    _, images, _ = setting()
+    result = usual(row)
+    assert (result.images[2] == images[2]).all()
+    assert result.steps[2] == result.gradients[2] == result.forwards[2] == 0
+    assert not result.success[2] and result.misclassified[2]
+
+
+def stronger_is_never_weaker(row):
+    full = getattr(row.attack, row.budget)
+    less = full // 3 if isinstance(full, int) else full / 3
+    attack = dataclasses.replace(row.attack, **{row.budget: less})
+    weaker = attacks.run(attack, KEYS, *setting()).success
+    assert (usual(row).success >= weaker).all()
+
+
+CASES = [
+    pytest.param(row, globals()[law], id=f"{name}-{law}")
+    for name, row in tables.ATTACKS.items()
+    for law in tables.ATTACK_LAWS
+    if law not in row.without
+]
+
+
+@pytest.mark.parametrize("row, law", CASES)
+def test_law(row, law):
+    law(row)
+
+
+def test_every_law_left_out_is_known_and_has_a_reason():
+    for row in tables.ATTACKS.values():
+        assert set(row.without) <= set(tables.ATTACK_LAWS)
+        assert all(len(reason) > 10 for reason in row.without.values())
+
+
+def test_every_public_attack_has_a_row():
+    public = {value for value in vars(attacks).values() if isinstance(value, type)}
+    assert public == {type(row.attack) for row in tables.ATTACKS.values()}

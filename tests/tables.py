@@ -1,0 +1,82 @@
+"""Everything public that has a contract, once: tests run every law over every row."""
+
+import dataclasses
+from typing import Any
+
+from medadv_jax import attacks, losses
+
+ATTACK_LAWS = (
+    "keeps_shape_and_dtype",
+    "stays_in_range",
+    "stays_in_its_ball",
+    "same_keys_same_result",
+    "jit_equals_no_jit",
+    "batch_equals_singles",
+    "batch_size_changes_nothing",
+    "permuting_permutes",
+    "one_trace_serves_new_weights_and_sizes",
+    "size_zero_is_the_image",
+    "finite_on_a_constant_model",
+    "finite_on_a_saturated_model",
+    "success_agrees_with_the_model",
+    "padding_is_untouched",
+    "misclassified_is_free",
+    "stronger_is_never_weaker",
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AttackRow:
+    """An attack and the laws of the contract that do not apply to it, each with the reason.
+
+    Attributes:
+      attack: With settings that suit images of 36 features.
+      without: From the name of a law to the reason why it is left out.
+      norm: Of its ball, whose radius is `eps`.
+      budget: The hyperparameter of which more never makes the attack weaker.
+    """
+
+    attack: Any
+    without: dict[str, str]
+    norm: str | None = None
+    budget: str = ""
+
+
+NO_BALL = {"stays_in_its_ball": "its perturbation has no bound"}
+NO_SIZE = {"size_zero_is_the_image": "it has no knob for its size"}
+NOT_EARLY = {"misclassified_is_free": "it perturbs what is misclassified too"}
+NOT_BEST = {"stronger_is_never_weaker": "it returns where it ends, not the best it has seen"}
+RANDOM = {"stronger_is_never_weaker": "it does not look at the model"}
+
+ATTACKS = {
+    "fgsm": AttackRow(attacks.FGSM(eps=0.1), NOT_EARLY | NOT_BEST, "linf"),
+    "fgsm_l2": AttackRow(attacks.FGSM(eps=0.4, norm="l2"), NOT_EARLY | NOT_BEST, "l2"),
+    "fgsm_l1": AttackRow(attacks.FGSM(eps=1.3, norm="l1"), NOT_EARLY | NOT_BEST, "l1"),
+    "bim": AttackRow(attacks.BIM(eps=0.1, steps=3), NOT_EARLY | NOT_BEST, "linf"),
+    "pgd": AttackRow(attacks.PGD(eps=0.1, steps=3), NOT_EARLY | NOT_BEST, "linf"),
+    "pgd_until_fooled": AttackRow(
+        attacks.PGD(eps=0.1, steps=6, until_fooled=True, loss=losses.margin), {}, "linf", "steps"
+    ),
+    "pgd_l2": AttackRow(
+        attacks.PGD(eps=0.4, steps=20, norm="l2", until_fooled=True, step_size=0.1),
+        {},
+        "l2",
+        "steps",
+    ),
+    "pgd_l1": AttackRow(attacks.PGD(eps=1.3, steps=3, norm="l1"), NOT_EARLY | NOT_BEST, "l1"),
+    "deepfool": AttackRow(attacks.DeepFool(), NO_BALL | NO_SIZE, budget="steps"),
+    "deepfool_linf": AttackRow(attacks.DeepFool(norm="linf"), NO_BALL | NO_SIZE, budget="steps"),
+    "saliency_map": AttackRow(attacks.SaliencyMap(gamma=0.5), NO_BALL, budget="gamma"),
+    "saliency_map_single": AttackRow(
+        attacks.SaliencyMap(theta=-0.5, gamma=0.5, pairs=False, per_step=2),
+        NO_BALL,
+        budget="gamma",
+    ),
+    "gaussian_noise": AttackRow(attacks.GaussianNoise(sigma=0.1), NO_BALL | NOT_EARLY | RANDOM),
+    "uniform_noise": AttackRow(attacks.UniformNoise(eps=0.1), NOT_EARLY | RANDOM, "linf"),
+    "sign_noise": AttackRow(attacks.SignNoise(eps=0.1), NOT_EARLY | RANDOM, "linf"),
+    "worst_case": AttackRow(
+        attacks.WorstCase(attacks=(attacks.FGSM(eps=0.05), attacks.PGD(eps=0.1, steps=3))),
+        NO_BALL | NO_SIZE | NOT_EARLY | NOT_BEST,
+    ),
+}
