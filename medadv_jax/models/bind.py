@@ -9,11 +9,12 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from medadv_jax.types import PRNGKey, Variables
 
-Statistic: TypeAlias = float | Sequence[float] | Float[Array, ""] | Float[Array, " c"] | np.ndarray
+Statistic: TypeAlias = ArrayLike | Sequence[float | int]
 """A mean or a standard deviation of pixels: one number, or one number a channel."""
 
 

@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 
 from medadv_jax.models.inception_v3 import InceptionV3
 from medadv_jax.models.inception_v4 import InceptionV4
@@ -24,8 +25,7 @@ from medadv_jax.types import Variables
 
 Path: TypeAlias = tuple[str, ...]
 """Where an array lies in a variable dictionary, such as ('params', 'conv1', 'conv', 'kernel')."""
-Axes: TypeAlias = tuple[int, ...] | None
-"""An order of axes for `transpose`; None leaves them as they are."""
+Shape: TypeAlias = tuple[int, ...]
 
 
 def convert(model: nn.Module, state: Mapping[str, Any]) -> Variables:
@@ -41,21 +41,35 @@ def convert(model: nn.Module, state: Mapping[str, Any]) -> Variables:
     Raises:
       ValueError: An array is missing, left over or misshaped, or there is no such net elsewhere.
     """
-    library = _LIBRARIES.get(type(model))
-    if library is None:
-        known = ", ".join(net.__name__ for net in _LIBRARIES)
-        raise ValueError(f"convert knows {known}, got a {type(model).__name__}.")
-    image = jax.ShapeDtypeStruct((1, 299, 299, 3), jnp.float32)
-    expected = jax.eval_shape(model.init, jax.random.key(0), image)
-    leaves, treedef = jax.tree_util.tree_flatten_with_path(expected)
-    paths = [tuple(str(entry.key) for entry in path) for path, _ in leaves]  # pyright: ignore[reportAttributeAccessIssue]
-    names = [library.rename(model, path) for path in paths]
-    _check_names(library.name, names, [n for n in state if not re.search(library.ignored, n)])
-    arrays = [
-        _fit(f"{library.name}'s {name!r}", np.asarray(state[name]), library.axes(path), leaf.shape)
-        for name, path, (_, leaf) in zip(names, paths, leaves, strict=True)
-    ]
-    return jax.tree_util.tree_unflatten(treedef, arrays)
+    rows = _rows(model)
+    state = {name: array for name, array in state.items() if not _NO_WEIGHTS.search(name)}
+    missing = sorted({row.name for row in rows} - set(state))
+    extra = sorted(set(state) - {row.name for row in rows})
+    if missing or extra:
+        raise ValueError(
+            f"These are not {_library(model).name}'s weights of this net: {len(missing)} missing"
+            f" (first {missing[:3]}), {len(extra)} left over (first {extra[:3]})."
+        )
+    variables: dict[str, Any] = {}
+    for row in rows:
+        array = np.asarray(state[row.name])
+        if array.shape != row.shape:
+            raise ValueError(f"{row.name!r} has shape {array.shape}, needed is {row.shape}.")
+        node = variables
+        for entry in row.path[:-1]:
+            node = node.setdefault(entry, {})
+        values = array.transpose(row.axes).reshape(row.our_shape)
+        node[row.path[-1]] = jnp.asarray(values, jnp.float32)
+    return variables
+
+
+def expected(model: nn.Module) -> dict[str, Shape]:
+    """Returns the names and shapes that `convert` needs, as the other library stores them.
+
+    >>> expected(MobileNet(num_classes=7))["conv_preds/kernel"]
+    (1, 1, 1024, 7)
+    """
+    return {row.name: row.shape for row in _rows(model)}
 
 
 def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
@@ -99,36 +113,51 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _check_names(library: str, expected: list[str], given: list[str]) -> None:
-    missing = sorted(set(expected) - set(given))
-    extra = sorted(set(given) - set(expected))
-    if missing or extra:
-        raise ValueError(
-            f"The weights are not {library}'s of this net: {len(missing)} missing"
-            f" (first {missing[:3]}), {len(extra)} left over (first {extra[:3]})."
-        )
+class _Row(NamedTuple):
+    """One array in both libraries: ours is theirs with its axes reordered, then reshaped."""
+
+    path: Path
+    our_shape: Shape
+    name: str
+    shape: Shape
+    axes: Shape
 
 
-def _fit(name: str, array: np.ndarray, axes: Axes, shape: tuple[int, ...]) -> jax.Array:
-    """Transposes an array to ours and checks its shape."""
-    if axes is not None and array.ndim == len(axes):
-        array = array.transpose(axes)
-    # Keras classifies by a 1x1 convolution, we by a matrix.
-    if array.shape == (1, 1, *shape):
-        array = array.reshape(shape)
-    if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape} in our order of axes, needed is {shape}.")
-    return jnp.asarray(array, jnp.float32)
+def _rows(model: nn.Module) -> list[_Row]:
+    library = _library(model)
+    image = jax.ShapeDtypeStruct((1, 75, 75, 3), jnp.float32)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), image)
+    leaves: dict[Path, Any] = traverse_util.flatten_dict(shapes)
+    return [
+        _Row(path, leaf.shape, library.rename(model, path), *library.layout(path, leaf.shape))
+        for path, leaf in leaves.items()
+    ]
 
 
-def _torch_axes(path: Path) -> Axes:
-    if path[-1] != "kernel":
-        return None
-    return (1, 0) if path[-2] in ("fc", "logits") else (2, 3, 1, 0)
+def _library(model: nn.Module) -> "_Library":
+    library = _LIBRARIES.get(type(model))
+    if library is None:
+        known = ", ".join(net.__name__ for net in _LIBRARIES)
+        raise ValueError(f"Weights are converted for {known}, not for {type(model).__name__}.")
+    return library
 
 
-def _keras_axes(path: Path) -> Axes:
-    return (0, 1, 3, 2) if path[-2:] == ("depthwise", "kernel") else None
+def _torch_layout(path: Path, shape: Shape) -> tuple[Shape, Shape]:
+    """Returns the shape in PyTorch, outputs and inputs first, and the axes that make it ours."""
+    if len(shape) == 4:
+        rows, columns, inputs, outputs = shape
+        return (outputs, inputs, rows, columns), (2, 3, 1, 0)
+    return shape[::-1], tuple(range(len(shape)))[::-1]
+
+
+def _keras_layout(path: Path, shape: Shape) -> tuple[Shape, Shape]:
+    """Returns the shape in Keras and the axes that make it ours."""
+    if path[-2:] == ("depthwise", "kernel"):
+        rows, columns, _, channels = shape
+        return (rows, columns, channels, 1), (0, 1, 3, 2)
+    if path[-2:] == ("logits", "kernel"):  # there a 1x1 convolution
+        return (1, 1, *shape), (0, 1, 2, 3)
+    return shape, tuple(range(len(shape)))
 
 
 def _torch_leaf(path: Path) -> str:
@@ -190,15 +219,16 @@ class _Library(NamedTuple):
 
     name: str
     rename: Callable[[nn.Module, Path], str]  # from our paths to its names
-    axes: Callable[[Path], Axes]  # its axes in our order
-    ignored: str  # a regular expression: names that are no weights
+    layout: Callable[[Path, Shape], tuple[Shape, Shape]]  # its shape, its axes in our order
 
 
 _LIBRARIES: dict[type[nn.Module], _Library] = {
-    InceptionV3: _Library("torchvision", _torchvision_name, _torch_axes, r"num_batches_tracked$"),
-    InceptionV4: _Library("timm", _timm_name, _torch_axes, r"num_batches_tracked$"),
-    MobileNet: _Library("Keras", _keras_name, _keras_axes, r"^seed_generator"),
+    InceptionV3: _Library("torchvision", _torchvision_name, _torch_layout),
+    InceptionV4: _Library("timm", _timm_name, _torch_layout),
+    MobileNet: _Library("Keras", _keras_name, _keras_layout),
 }
+# What the libraries store beside weights: PyTorch's counter of batches, Keras' state of dropout.
+_NO_WEIGHTS = re.compile(r"num_batches_tracked$|^seed_generator")
 _DTYPES = {
     "F64": np.float64,
     "F32": np.float32,
