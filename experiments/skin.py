@@ -15,7 +15,6 @@ import sys
 from typing import Any, Literal
 
 import jax
-import numpy as np
 import rich
 
 from experiments import classifiers, command, provenance
@@ -234,22 +233,11 @@ def _report(
         data=f"{test.description} {len(test)} test images were evaluated.",
         models=facts,
         class_names=test.class_names,
-        examples=[shown for shown in evaluate.examples(found) if shown.eps in (None, config.eps)],
-        recalls=_recalls(config, found, test),
+        examples=evaluate.examples(found),
+        recalls=report.recalls(evaluate.parts(found), test),
+        eps=config.eps,
         reproduce=provenance.facts(["-m", "experiments.skin", *sys.argv[1:]], config.seed),
     )
-
-
-def _recalls(config: Config, found: evaluate.Evaluation, test: data.Source) -> list[report.Recall]:
-    """The recall of each class, clean and under the perturbations of size `eps`."""
-    counts = np.bincount(test.column("label"), minlength=test.num_classes)
-    return [
-        report.Recall(part["model"], part["perturbation"], part["parts"], counts)
-        for part in evaluate.parts(found)
-        if part["metric"] == "balanced_accuracy"
-        and part["access"] != "black"
-        and part["eps"] in (None, config.eps)
-    ]
 
 
 if __name__ == "__main__":
