@@ -33,6 +33,8 @@ def ascend(image: Image, gradient: Any, size: Any, norm: str) -> Image:
     if norm == "linf":
         return image + size * jnp.sign(gradient)
     if norm == "l2":
+        # a saturated loss has gradients whose squares would all be rounded to zero
+        gradient = gradient / jnp.maximum(jnp.max(jnp.abs(gradient)), jnp.finfo(jnp.float32).tiny)
         return image + size * gradient / jnp.maximum(length(gradient, "l2"), TINY)
     slope = gradient.ravel()
     room = jnp.where(slope > 0, 1 - image.ravel(), image.ravel())

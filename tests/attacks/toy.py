@@ -22,7 +22,7 @@ class Linear:
         return images.reshape(len(images), -1) @ self.weights + self.bias[None]
 
 
-def linear(seed, shape=(6, 6, 3), num_classes=3, scale=3.0):
+def linear(seed, shape=(6, 6, 3), num_classes=3, scale=8.0):
     """A linear model; its logits span tens on images in [0, 1]."""
     size = int(np.prod(shape))
     weights = scale * jax.random.normal(jax.random.key(seed), (size, num_classes))
@@ -69,7 +69,7 @@ def conv_net(seed, num_classes=5):
     return ConvNet(
         first=0.4 * jax.random.normal(one, (3, 3, 3, 8)),
         second=0.2 * jax.random.normal(two, (3, 3, 8, 8)),
-        output=jax.random.normal(three, (2 * 2 * 8, num_classes)),
+        output=0.2 * jax.random.normal(three, (2 * 2 * 8, num_classes)),
     )
 
 
