@@ -2,6 +2,7 @@
 
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from medadv_jax.report.rows import (
     setting,
     unique,
 )
-from medadv_jax.report.svg import DASHES, INK, LINE, MARKERS, MUTED, SERIES
+from medadv_jax.report.svg import DASHES, INK, LINE, MARKERS, MUTED, SERIES, style, text
 
 ACCESS_COLOR = {"clean": MUTED, "noise": SERIES[0], "white": SERIES[1]}
 
@@ -30,15 +31,15 @@ class Panel(NamedTuple):
 
     Attributes:
       name: Name of its file, without suffix.
-      title: Its heading.
       alt: What it shows, with its numbers, for who cannot see it.
       figure: The figure itself.
+      svg: The figure as the text of an SVG file.
     """
 
     name: str
-    title: str
     alt: str
     figure: Figure
+    svg: str
 
 
 def file_name(*parts: str) -> str:
@@ -50,6 +51,21 @@ def file_name(*parts: str) -> str:
     return "-".join(re.sub(r"[^a-z0-9]+", "_", part.lower()).strip("_") for part in parts)
 
 
+def wrapped(name: str, width: int) -> str:
+    """Returns a name in lines of at most so many characters, so that a long one leaves room.
+
+    >>> wrapped("inception_v3", 9)
+    'inception\\n_v3'
+    """
+    return "\n".join(textwrap.wrap(name, width))
+
+
+def panel(name: str, alt: str, figure: Figure) -> Panel:
+    """Returns a figure with its SVG; call it inside `svg.style()`."""
+    return Panel(name, alt, figure, text(figure))
+
+
+@style()
 def bars(rows: Sequence[Row], eps: float | None = None) -> list[Panel]:
     """Returns one figure a model: its clean score and its score under each noise and attack.
 
@@ -73,7 +89,7 @@ def bars(rows: Sequence[Row], eps: float | None = None) -> list[Panel]:
         if shown:
             said = "; ".join(f"{_label(row)} {formats.score(row['score'])}" for row in shown)
             alt = f"Bars of the {formats.words(shown[0]['metric'])} of {name}: {said}."
-            panels.append(Panel(file_name("bars", name), name, alt, _bars(name, shown)))
+            panels.append(panel(file_name("bars", name), alt, _bars(name, shown)))
     return panels
 
 
@@ -104,14 +120,23 @@ def _bars(name: str, shown: list[Row]) -> Figure:
             verticalalignment="center",
         )
     axes.axvline(scores[0], color=MUTED, linewidth=0.8, linestyle=":")
-    axes.set(xlim=(0, max(1.0, scores.max())), title=name, xlabel=formats.words(shown[0]["metric"]))
-    axes.set_yticks(places, [_label(row) for row in shown])
+    _title(figure, name)
+    axes.set(xlim=(0, max(1.0, scores.max())), xlabel=formats.words(shown[0]["metric"]))
+    axes.set_yticks(places, [wrapped(_label(row), 24) for row in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.tick_params(length=0)
     return figure
 
 
+def _title(figure: Figure, name: str) -> None:
+    """Sets a title over the whole width of the figure, where a long name has room."""
+    figure.suptitle(
+        wrapped(name, 42), x=0.01, horizontalalignment="left", fontsize=10, fontweight="bold"
+    )
+
+
+@style()
 def curves(rows: Sequence[Row]) -> list[Panel]:
     """Returns one figure a perturbation of several strengths: score against eps, a line a model.
 
@@ -134,7 +159,7 @@ def curves(rows: Sequence[Row]) -> list[Panel]:
             metric, symbol = formats.words(shown[0]["metric"]), setting(shown[0]).symbol
             alt = f"The {metric} against {symbol} under {family}: {'; '.join(lines)}."
             figure = _curves(family, shown, clean(rows))
-            panels.append(Panel(file_name("curves", family), family, alt, figure))
+            panels.append(panel(file_name("curves", family), alt, figure))
     return panels
 
 
@@ -163,11 +188,10 @@ def _curves(family: str, shown: Sequence[Row], whole: dict[str, Row]) -> Figure:
             marker=MARKERS[look],
             markersize=5,
             linewidth=1.8,
-            label=name,
+            label=wrapped(name, 24),
         )
-    axes.set(
-        title=family, xlabel=setting(shown[0]).symbol, ylabel=formats.words(shown[0]["metric"])
-    )
+    _title(figure, family)
+    axes.set(xlabel=setting(shown[0]).symbol, ylabel=formats.words(shown[0]["metric"]))
     axes.set_ylim(0, max(1.0, max(row["score"] for row in shown)) + 0.02)
     axes.tick_params(length=0)
     figure.legend(loc="outside lower left", ncols=2, labelcolor=INK)

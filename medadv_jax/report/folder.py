@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medadv_jax.evaluate import Picture
-from medadv_jax.report import figures, files, gallery, matrix, sheet, store, svg
+from medadv_jax.report import figures, files, gallery, matrix, sheet, store
 from medadv_jax.report.page import Content, render
 from medadv_jax.report.recall import Recall, check as check_recalls
 from medadv_jax.report.rows import Row, check, of_metric
@@ -84,12 +84,11 @@ def write(
         eps=eps,
     )
     chosen = of_metric(rows, metric)
-    with svg.style():
-        panels = {"bars": figures.bars(chosen, eps), "curves": figures.curves(chosen)}
-        heat_maps = [matrix.heat_map(found) for found in matrix.matrices(chosen)]
-        drawn = [*panels["bars"], *panels["curves"], *heat_maps]
-        _write_figures(folder / "figures", drawn, examples, class_names)
-        return files.replace(folder / "report.html", render(content, panels))
+    panels = {"bars": figures.bars(chosen, eps), "curves": figures.curves(chosen)}
+    heat_maps = [matrix.heat_map(found) for found in matrix.matrices(chosen)]
+    drawn = [*panels["bars"], *panels["curves"], *heat_maps]
+    _write_figures(folder / "figures", drawn, examples, class_names)
+    return files.replace(folder / "report.html", render(content, panels))
 
 
 def _check(models: Sequence[Mapping[str, Any]]) -> None:
@@ -104,9 +103,7 @@ def _write_figures(
     examples: Sequence[Picture],
     class_names: Sequence[str],
 ) -> None:
-    written = [
-        files.replace(folder / f"{panel.name}.svg", svg.text(panel.figure)) for panel in panels
-    ]
+    written = [files.replace(folder / f"{panel.name}.svg", panel.svg) for panel in panels]
     if examples:
         written.append(files.replace(folder / "examples.png", sheet.png(examples, class_names)))
     for old in {*folder.glob("*.svg"), *folder.glob("*.png")} - set(written):

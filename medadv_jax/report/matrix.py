@@ -7,11 +7,12 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from medadv_jax.report import formats
-from medadv_jax.report.figures import Panel, file_name
+from medadv_jax.report.figures import Panel, file_name, panel, wrapped
 from medadv_jax.report.rows import Row, Setting, known, model, setting, unique
-from medadv_jax.report.svg import INK, PAPER
+from medadv_jax.report.svg import INK, PAPER, style
 
 HEAT = matplotlib.colormaps["cividis"]
 """Colours of a score: even steps of lightness, also to the colour-blind and in print."""
@@ -74,29 +75,34 @@ def look(score: float) -> str:
     return f"background:{background};color:{ink}"
 
 
+@style()
 def heat_map(matrix: Matrix) -> Panel:
     """Returns a matrix as a figure, for a file; the page has it as a table."""
     wide, high = len(matrix.targets), len(matrix.sources)
     figure = Figure(figsize=(1.6 + 1.1 * wide, 1.0 + 0.55 * high), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(visible=False)
-    axes.set(xlim=(0, wide), ylim=(high, 0), title=matrix.setting.label)
-    axes.set_xticks(np.arange(wide) + 0.5, matrix.targets, rotation=20, ha="right")
-    axes.set_yticks(np.arange(high) + 0.5, matrix.sources)
+    axes.set(xlim=(0, wide), ylim=(high, 0), title=wrapped(matrix.setting.label, 30))
+    axes.set_xticks(
+        np.arange(wide) + 0.5,
+        [wrapped(name, 16) for name in matrix.targets],
+        rotation=20,
+        ha="right",
+    )
+    axes.set_yticks(np.arange(high) + 0.5, [wrapped(name, 16) for name in matrix.sources])
     axes.set(xlabel="judged by", ylabel="made on")
     axes.tick_params(length=0)
     for y, line in enumerate(matrix.cells):
         for x, row in enumerate(line):
             _cell(axes, x, y, row)
-    strength = formats.size(matrix.setting.eps) if matrix.setting.eps is not None else ""
-    name = file_name("matrix", f"{matrix.setting.family} {strength}")
-    return Panel(name, matrix.setting.label, f"Matrix under {matrix.setting.label}", figure)
+    label = matrix.setting.label
+    return panel(file_name("matrix", label), f"Matrix under {label}", figure)
 
 
 def _cell(axes: Axes, x: int, y: int, row: Row | None) -> None:
     score = row["score"] if row and known(row["score"]) else None
     background, ink = heat(score) if score is not None else (PAPER, INK)
-    axes.fill_between([x, x + 1], y, y + 1, color=background, linewidth=0)
+    axes.add_patch(Rectangle((x, y), 1, 1, color=background, linewidth=0))
     white = row is not None and row["access"] == "white"
     weight = "bold" if white else "normal"
     axes.text(

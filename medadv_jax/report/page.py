@@ -8,7 +8,8 @@ import jinja2
 import markupsafe
 
 from medadv_jax.evaluate import Picture
-from medadv_jax.report import alarms, figures, formats, gallery, parts, reading, store, svg
+from medadv_jax.report import alarms, formats, gallery, parts, reading, store, svg
+from medadv_jax.report.figures import Panel
 from medadv_jax.report.recall import Recall, tables
 from medadv_jax.report.rows import Row, known, of_metric
 
@@ -56,12 +57,12 @@ class Content(NamedTuple):
     eps: float | None
 
 
-def render(content: Content, panels: Mapping[str, Sequence[figures.Panel]]) -> str:
+def render(content: Content, panels: Mapping[str, Sequence[Panel]]) -> str:
     """Returns the page as text.
 
     Args:
       content: What to show.
-      panels: Figures under "bars" and "curves", made inside `svg.style()`, as this call must be.
+      panels: Figures under "bars" and "curves".
 
     Returns:
       HTML that loads nothing: its policy forbids it to.
@@ -85,7 +86,8 @@ def render(content: Content, panels: Mapping[str, Sequence[figures.Panel]]) -> s
         left_out=left_out,
         recalls=tables(content.recalls, content.eps),
         table=parts.table(content.rows),
-        reproduce=parts.flat(content.reproduce),
+        command=content.reproduce.get("command"),
+        provenance=parts.flat({k: v for k, v in content.reproduce.items() if k != "command"}),
         config=parts.flat(content.config),
         csv=gallery.data_uri(store.rows_csv(content.rows).encode(), "text/csv"),
     )
@@ -111,5 +113,5 @@ def _of_kind(said: Sequence[reading.Sentence], kind: str) -> list[str]:
     return [sentence.text for sentence in said if sentence.kind == kind]
 
 
-def _inline(panel: figures.Panel) -> markupsafe.Markup:
-    return markupsafe.Markup(svg.inline(svg.text(panel.figure), panel.name, panel.alt))
+def _inline(panel: Panel) -> markupsafe.Markup:
+    return markupsafe.Markup(svg.inline(panel.svg, panel.name, panel.alt))

@@ -32,6 +32,7 @@ def style() -> Iterator[None]:
         "svg.hashsalt": "medadv_jax",
         "font.family": "DejaVu Sans",
         "font.size": 9,
+        "text.parse_math": False,  # a dollar in a name is a dollar
         "text.color": INK,
         "axes.labelcolor": MUTED,
         "axes.edgecolor": LINE,

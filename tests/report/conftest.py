@@ -31,12 +31,12 @@ def attacked(model, steepness, eps):
     return round(CLEAN[model] * float(np.exp(-steepness * eps)), 4)
 
 
-@pytest.fixture(name="make_row")
+@pytest.fixture(name="make_row", scope="session")
 def make_row_fixture():
     return make_row
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows():
     """Three models, clean, noise, two attacks at four strengths, one without, and black box."""
     steep = {"inception_v3": 900, "inception_v4": 300, "mobilenet": 500}
@@ -57,8 +57,8 @@ def rows():
     return found + balanced
 
 
-@pytest.fixture
-def gallery():
+@pytest.fixture(scope="session")
+def gallery_examples():
     """One example that was fooled and one that was not."""
     generator = np.random.default_rng(0)
     y, x = np.mgrid[:64, :64] / 63

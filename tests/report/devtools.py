@@ -12,10 +12,12 @@ FLAGS = (
     "--disable-background-networking --disable-component-update --disable-dev-shm-usage "
     "--hide-scrollbars --remote-debugging-pipe about:blank"
 ).split()
-# Chromium speaks on descriptors 3 and 4; this puts the pipes there before it starts.
+# Chromium speaks on descriptors 3 and 4; this puts the pipes there before it starts, by way of
+# numbers above both, since a pipe may happen to have one of the two.
 LAUNCH = (
-    "import os, sys; read, write = os.dup(int(sys.argv[1])), os.dup(int(sys.argv[2])); "
-    "os.dup2(read, 3); os.dup2(write, 4); os.execv(sys.argv[3], sys.argv[3:])"
+    "import fcntl, os, sys; high = lambda n: fcntl.fcntl(int(sys.argv[n]), fcntl.F_DUPFD, 10); "
+    "ends = high(1), high(2); os.dup2(ends[0], 3); os.dup2(ends[1], 4); "
+    "os.execv(sys.argv[3], sys.argv[3:])"
 )
 
 

@@ -1,0 +1,111 @@
+import pathlib
+
+import devtools
+import numpy as np
+import pytest
+
+from medadv_jax import report
+from medadv_jax.report.rows import Setting
+
+CLASSES = ("nevus", "melanoma", "basal cell carcinoma")
+# Elements that reach beyond the page and do not scroll inside a box of their own.
+TOO_WIDE = """
+[...document.querySelectorAll("body *")].filter(element =>
+  element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll, pre")
+).map(element => element.outerHTML.slice(0, 80))
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    program = devtools.find()
+    if program is None:
+        pytest.skip("no Chromium on the path (Debian: apt-get install chromium)")
+    browser = devtools.Browser(program, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(rows, gallery_examples, tmp_path_factory):
+    """A full page, with long names and an alarm."""
+    long = {"inception_v3": "inception_v3_with_a_rather_long_name"}
+    rename = lambda name: long.get(name, name)
+    named = [r | {"model": rename(r["model"]), "source": rename(r["source"])} for r in rows]
+    named = [r | ({"flat": 0.5} if r["perturbation"] == "PGD" else {}) for r in named]
+    page = report.write(
+        tmp_path_factory.mktemp("page"),
+        {"data_dir": pathlib.Path("/a/rather/long/path/of/a/folder/with/many/levels/in/it")},
+        named,
+        title="Skin lesions: generalizability and robustness",
+        data="Synthetic lesions.",
+        models=[{"name": name, "parameters": 23834568} for name in long.values()],
+        class_names=CLASSES,
+        examples=gallery_examples,
+        recalls=[report.Recall("mobilenet", Setting("PGD", 0.004, None), [0.5, 0.0, 1.0])],
+        reproduce={"command": "python -m experiments.skin " + 9 * "--option=value "},
+    )
+    return page.as_uri()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1920])
+def test_page_fits_and_nothing_complains(browser, address, width, scheme):
+    browser.open(address, width, scheme=scheme, mobile=width < 500)
+    assert browser.complaints() == []
+    assert browser.requested() == [address]
+    assert browser.value("document.documentElement.scrollWidth") == width
+    assert browser.value(TOO_WIDE) == []
+    assert browser.value("[...document.images].every(image => image.naturalWidth > 0)")
+
+
+def test_dark_is_dark_and_figures_follow(browser, address):
+    def colors(scheme):
+        browser.open(address, 1280, scheme=scheme)
+        return browser.value(
+            '["body", "section", ".panels svg path", ".panels svg text"].map(name => {'
+            "const style = getComputedStyle(document.querySelector(name));"
+            'return name.includes("svg") ? style.fill : style.backgroundColor;})'
+        )
+
+    brightness = lambda color: np.mean([int(n) for n in color[4:-1].split(",")])
+    page, section, figure, text = map(brightness, colors("light"))
+    assert min(page, section, figure) > 240 and text < 120
+    page, section, figure, text = map(brightness, colors("dark"))
+    assert max(page, section, figure) < 50 and text > 150
+
+
+def test_keyboard_reaches_the_report_and_its_tables(browser, address):
+    browser.open(address, 1280)
+    focused = "document.activeElement.className || document.activeElement.tagName"
+    browser.press("Tab", 9)
+    assert browser.value(focused) == "skip"
+    assert browser.value("document.activeElement.getBoundingClientRect().top") >= 0
+    assert browser.value("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    seen = []
+    while "BODY" not in seen and len(seen) < 100:  # then it begins anew
+        browser.press("Tab", 9)
+        seen.append(browser.value(focused))
+    links = browser.value('document.querySelectorAll("nav a").length')
+    assert seen[:links] == ["A"] * links
+    assert seen.count("scroll") + seen.count("scroll tall") == browser.value(
+        'document.querySelectorAll(".scroll").length'
+    )
+    assert "button" in seen and "PRE" in seen
+
+
+def test_skip_link_leads_to_the_report(browser, address):
+    browser.open(address, 1280)
+    browser.press("Tab", 9)
+    browser.press("Enter", 13)
+    assert browser.value("document.activeElement.id") == "main"
+
+
+def test_page_prints(browser, address):
+    browser.open(address, 1280, scheme="dark")
+    assert browser.pdf().startswith(b"%PDF")
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    shown = 'getComputedStyle(document.querySelector("{}")).{}'
+    assert browser.value(shown.format("nav", "display")) == "none"
+    assert browser.value(shown.format(".scroll.tall", "maxHeight")) == "none"
+    assert browser.value(shown.format("body", "backgroundColor")) == "rgb(255, 255, 255)"
