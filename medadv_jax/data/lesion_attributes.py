@@ -28,12 +28,12 @@ PALETTE = {  # name: its colour on fair skin, its weight in each class
 }
 STRUCTURES: Mapping[str, Mapping[str, tuple[float, ...]]] = {  # field: kind: its probability
     "pigment_network": {
-        "typical": (0.02, 0.01, 0.04, 0.76, 0.10, 0.72, 0.01),
-        "atypical": (0.01, 0.01, 0.02, 0.03, 0.70, 0.04, 0.01),
+        "typical": (0.02, 0.01, 0.03, 0.78, 0.08, 0.78, 0.01),
+        "atypical": (0.01, 0.01, 0.02, 0.03, 0.76, 0.03, 0.01),
     },
     "globules": {
-        "regular": (0.02, 0.01, 0.05, 0.02, 0.03, 0.58, 0.02),
-        "irregular": (0.02, 0.04, 0.08, 0.02, 0.60, 0.04, 0.03),
+        "regular": (0.02, 0.01, 0.03, 0.02, 0.03, 0.62, 0.02),
+        "irregular": (0.02, 0.04, 0.06, 0.02, 0.64, 0.03, 0.03),
     },
     "streaks": {
         "regular": (0.01, 0.01, 0.01, 0.01, 0.04, 0.10, 0.01),
@@ -44,10 +44,10 @@ STRUCTURES: Mapping[str, Mapping[str, tuple[float, ...]]] = {  # field: kind: it
         "dotted": (0.74, 0.03, 0.03, 0.08, 0.12, 0.04, 0.02),
         "lacunae": (0.01, 0.02, 0.01, 0.01, 0.02, 0.01, 0.91),
     },
-    "blue_white_veil": {"present": (0.02, 0.05, 0.03, 0.02, 0.55, 0.02, 0.07)},
+    "blue_white_veil": {"present": (0.02, 0.05, 0.03, 0.02, 0.60, 0.02, 0.06)},
     "ovoid_nests": {"present": (0.01, 0.62, 0.03, 0.01, 0.04, 0.01, 0.02)},
-    "scale": {"present": (0.90, 0.07, 0.08, 0.03, 0.03, 0.02, 0.03)},
-    "milia_cysts": {"present": (0.03, 0.03, 0.90, 0.02, 0.03, 0.03, 0.02)},
+    "scale": {"present": (0.91, 0.05, 0.06, 0.03, 0.03, 0.02, 0.03)},
+    "milia_cysts": {"present": (0.02, 0.03, 0.92, 0.02, 0.02, 0.02, 0.02)},
     "white_patch": {"present": (0.03, 0.05, 0.03, 0.92, 0.07, 0.02, 0.02)},
 }
 COLOUR_COUNTS = (  # probability of 1, 2, 3, 4, 5 colours, one row a class
@@ -60,7 +60,7 @@ COLOUR_COUNTS = (  # probability of 1, 2, 3, 4, 5 colours, one row a class
     (0.42, 0.40, 0.15, 0.03, 0.00),
 )
 BETAS = {  # field in [0, 1]: parameters (a, b) of its beta distribution, one pair a class
-    "asymmetry": ((3, 3), (3, 3), (2.5, 3.5), (1.6, 5), (5, 2), (1.4, 5.5), (2, 4.5)),
+    "asymmetry": ((3, 3), (3, 3), (2.5, 3.5), (1.6, 5), (5, 2), (1.4, 6), (2, 4.5)),
     "border_irregularity": ((4, 3), (3, 3), (2.5, 3.5), (2, 4.5), (4.5, 2.5), (1.8, 5), (2, 4.5)),
     "border_sharpness": ((2, 4), (2.5, 3), (5, 2), (1.8, 5), (3, 3), (3, 3), (4, 2.5)),
     "diameter": ((3, 2), (2.5, 3), (3, 2.5), (2.5, 3), (3.5, 2), (2.5, 3), (2.2, 3.2)),

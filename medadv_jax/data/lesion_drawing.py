@@ -58,7 +58,7 @@ def _shrink(canvas: Image.Image, size: int) -> np.ndarray:
 def _outline(rng: np.random.Generator, lesion: Lesion) -> np.ndarray:
     """Radius of the outline at each angle: a Fourier series whose high orders make it ragged."""
     orders = np.arange(2, 13)
-    broad = (0.05 + 0.10 * lesion.asymmetry) / (orders - 1)
+    broad = (0.04 + 0.15 * lesion.asymmetry) / (orders - 1)
     ragged = 0.22 * lesion.border_irregularity / orders
     amplitudes = np.where(orders < 4, broad, ragged) * rng.normal(0, 0.8, len(orders))
     phases = rng.random(len(orders))

@@ -136,7 +136,7 @@ def milia_cysts(rng: np.random.Generator, layer: Layer, lesion: Lesion) -> None:
     plugs = scatter(rng, layer, int(rng.integers(1, 8)))
     if rng.random() < 0.6:
         layer.darken(layer.blobs(plugs, np.full(len(plugs), 0.044 * unit)), (0.4, 0.34, 0.3))
-    layer.paint(0.88 * layer.blobs(centres, sizes, blur=0.006 * unit), (248, 236, 204))
+    layer.paint(0.88 * layer.blobs(centres, sizes, blur=0.006 * unit), (252, 242, 214))
 
 
 def white_patch(rng: np.random.Generator, layer: Layer, lesion: Lesion) -> None:
