@@ -1,9 +1,10 @@
-"""The rows as a table on the console, at most 100 columns wide."""
+"""The rows as a table on the console; 100 columns are enough for all of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -25,7 +26,8 @@ def table(rows: Sequence[Row], *, metric: str | None = None) -> RenderableType:
 
     The first table has a block a model: its clean score, then each noise and each white-box attack
     with score, 95 % interval, drop and visibility. The second has the black-box scores: examples
-    made on the model at the left, judged by the models at the top.
+    made on the model at the left, judged by the models at the top. Columns that a narrow console
+    has no room for are left out, and named.
 
     Args:
       rows: Rows of an evaluation.
@@ -40,10 +42,68 @@ def table(rows: Sequence[Row], *, metric: str | None = None) -> RenderableType:
     """
     rows = check(rows)
     chosen = of_metric(rows, metric)
-    parts: list[RenderableType] = [_by_model(chosen, rows)]
+    parts: list[RenderableType] = [_ByModel(chosen, rows)]
     if black(chosen):
         parts.append(_transfer(chosen))
     return Group(*parts)
+
+
+class _ByModel:
+    """The first table, with as many of its columns as the console has room for."""
+
+    def __init__(self, chosen: Sequence[Row], rows: Sequence[Row]):
+        self.chosen, self.rows = chosen, rows
+        metrics = unique(row["metric"] for row in rows)
+        self.others = [name for name in metrics if name != chosen[0]["metric"]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """Yields the widest table that fits."""
+        expendable = [*reversed(self.others), "Linf", "L2", "95 % interval", "drop"]
+        wide = options.update(max_width=1000)
+        views = (self.view(expendable[:count]) for count in range(len(expendable) + 1))
+        fits = lambda view: Measurement.get(console, wide, view).maximum <= options.max_width
+        yield next(filter(fits, views), self.view(expendable))
+
+    def view(self, hidden: Sequence[str]) -> Table:
+        """Returns the table without some of its columns."""
+        metric = formats.words(self.chosen[0]["metric"]).capitalize()
+        view = _table(f"{metric}, clean against perturbed")
+        view.add_column("model and\nperturbation", overflow="fold", max_width=20)
+        columns = self.columns()
+        shown = [name for name in columns if name not in hidden]
+        for name in shown:
+            # A long metric's name stands in two lines; numbers never do.
+            title = formats.words(name)
+            title = title.replace(" ", "\n", 1) if name in self.others else title
+            view.add_column(title, justify="right", no_wrap=True)
+        for name in unique(map(model, self.chosen)):
+            view.add_section()
+            for row in self.chosen:
+                if model(row) == name and row["access"] != "black":
+                    view.add_row(_name(row, name), *(columns[key](row) for key in shown))
+        left_out = ", ".join(map(formats.words, hidden))
+        view.caption = "Drop in points: hundredths of the score." + (
+            f" For want of width without {left_out}." if hidden else ""
+        )
+        view.caption_justify = "left"
+        return view
+
+    def columns(self) -> dict[str, Callable[[Row], str | Text]]:
+        """Returns the columns by name, each a function from a row to its entry."""
+        scores = {(*_cell(row), row["metric"]): row["score"] for row in self.rows}
+        other = lambda name: lambda row: formats.score(scores.get((*_cell(row), name)))
+        perturbed = lambda entry: lambda row: "" if row["access"] == "clean" else entry(row)
+        return {
+            "eps": perturbed(lambda row: formats.size(row["eps"])),
+            "score": lambda row: Text(formats.score(row["score"]), style="bold"),
+            "95 % interval": lambda row: formats.interval(row["score_low"], row["score_high"]),
+            "drop": perturbed(lambda row: formats.points(row["drop"])),
+            **{name: other(name) for name in self.others},
+            "SSIM": perturbed(lambda row: formats.ssim(row["ssim"])),
+            "L2": perturbed(lambda row: formats.size(row["l2"], 2)),
+            "Linf": perturbed(lambda row: formats.size(row["linf"], 2)),
+            "fooled": perturbed(lambda row: formats.percent(row["success"])),
+        }
 
 
 def _table(title: str) -> Table:
@@ -57,56 +117,15 @@ def _table(title: str) -> Table:
     )
 
 
-def _by_model(chosen: Sequence[Row], rows: Sequence[Row]) -> Table:
-    metric = chosen[0]["metric"]
-    others = [name for name in unique(row["metric"] for row in rows) if name != metric]
-    scores = {_cell(row) + (row["metric"],): row["score"] for row in rows}
-
-    view = _table(f"{formats.words(metric).capitalize()}, clean against perturbed")
-    view.add_column("model and perturbation", overflow="fold", max_width=26)
-    for name in ("eps", "score", "95 % interval", "drop", *map(formats.words, others)):
-        view.add_column(name, justify="right", overflow="fold", max_width=16)
-    for name in ("SSIM", "L2", "Linf", "fooled"):
-        view.add_column(name, justify="right")
-
-    for name in unique(map(model, chosen)):
-        view.add_section()
-        for row in [row for row in chosen if model(row) == name and row["access"] != "black"]:
-            view.add_row(
-                *_name(row, name),
-                Text(formats.score(row["score"]), style="bold"),
-                formats.interval(row["score_low"], row["score_high"]),
-                formats.points(row["drop"]) if row["access"] != "clean" else "",
-                *(formats.score(scores.get(_cell(row) + (other,))) for other in others),
-                *_visibility(row),
-            )
-    view.caption = "Drop in points: hundredths of the score."
-    view.caption_justify = "left"
-    return view
-
-
 def _cell(row: Row) -> tuple:
     return model(row), row["source"], row["access"], setting(row)
 
 
-def _name(row: Row, name: str) -> tuple[Text, str]:
+def _name(row: Row, name: str) -> Text:
     if row["access"] == "clean":
-        return Text(name, style="bold"), ""
-    spot = setting(row)
-    label = spot._replace(eps=None).label
-    style = "cyan" if row["access"] == "noise" else ""
-    return Text(f"  {label}", style=style), formats.size(spot.eps)
-
-
-def _visibility(row: Row) -> tuple[str, ...]:
-    if row["access"] == "clean":
-        return ("",) * 4
-    return (
-        formats.ssim(row["ssim"]),
-        formats.size(row["l2"]),
-        formats.size(row["linf"]),
-        formats.percent(row["success"]),
-    )
+        return Text(name, style="bold")
+    label = setting(row)._replace(eps=None).label
+    return Text(f" {label}", style="cyan" if row["access"] == "noise" else "")
 
 
 def _transfer(chosen: Sequence[Row]) -> Table:

@@ -43,13 +43,13 @@ def ssim(value: Number) -> str:
     return f"{value:.4f}" if _there(value) else MISSING
 
 
-def size(value: Number) -> str:
-    """Returns the size of a perturbation with three significant digits.
+def size(value: Number, digits: int = 3) -> str:
+    """Returns the size of a perturbation with three significant digits, or as many as given.
 
-    >>> size(0.0005), size(0.010000001), size(3)
-    ('0.0005', '0.01', '3')
+    >>> size(0.0005), size(0.010000001), size(3), size(0.000796, 2)
+    ('0.0005', '0.01', '3', '0.0008')
     """
-    return f"{value:.3g}" if _there(value) else MISSING
+    return f"{value:.{digits}g}" if _there(value) else MISSING
 
 
 def percent(value: Number) -> str:

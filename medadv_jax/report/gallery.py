@@ -118,7 +118,7 @@ def select(examples: Sequence[Picture], eps: float | None) -> list[Picture]:
     """Returns the most telling examples, if there are more than `LIMIT`.
 
     Each perturbation of each model gets its turn, first with an image that it fooled the model on,
-    and, of those, one that is not shown yet.
+    else with one that the model has right, and, of those, one that is not shown yet.
 
     Args:
       examples: All examples.
@@ -134,11 +134,16 @@ def select(examples: Sequence[Picture], eps: float | None) -> list[Picture]:
     names = [hash(np.asarray(example.clean).tobytes()) for example in examples]
     chosen, seen = [], Counter()
     for group in itertools.islice(_turns(list(groups.values())), LIMIT):
-        best = min(group, key=lambda n: (not examples[n].success, seen[names[n]], n))
+        rank = lambda n: (not examples[n].success, not _right(examples[n]), seen[names[n]], n)
+        best = min(group, key=rank)
         group.remove(best)
         seen[names[best]] += 1
         chosen.append(best)
     return [examples[number] for number in sorted(chosen)]
+
+
+def _right(example: Picture) -> bool:
+    return int(np.argmax(example.clean_probabilities)) == int(example.label)
 
 
 def _turns(groups: list[list[int]]) -> Iterator[list[int]]:

@@ -154,8 +154,8 @@ def _distance(rows: Sequence[Row]) -> Iterator[Sentence]:
         )
         yield Sentence(
             "distance",
-            f"{spot.label} has no fixed size, it takes what it needs: {needed}. The more it needs, "
-            f"the more robust the model.",
+            f"{spot.label} has no fixed size in pixels, it takes what it needs: {needed}. Of "
+            f"scores that are alike, the one that took more is of the more robust model.",
         )
 
 

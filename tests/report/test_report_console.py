@@ -30,6 +30,19 @@ def test_fits_into_100_columns(rows):
     assert "…" not in text
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_narrow_consoles_leave_columns_out_and_say_so(rows, width):
+    third = [row | {"metric": "auc"} for row in rows if row["metric"] == "accuracy"]
+    text = printed(rows + third, width)
+    assert "…" not in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    line = line_of(text, "PGD", "0.0005")
+    assert "0.580" in line and "0.9800" in line and "36 %" in line
+    if width == 80:
+        assert "[0.550, 0.610]" in line
+    assert ("For want of width" in text) == (width < 120)
+
+
 def test_black_box_is_a_matrix(rows):
     text = printed(rows)
     matrix = text[text.index("examples of one model judged by another") :]
