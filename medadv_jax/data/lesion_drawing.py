@@ -91,7 +91,7 @@ def _colours(rng: np.random.Generator, layer: Layer, lesion: Lesion, skin: np.nd
 
 
 def _paint(lesion: Lesion, n: int, skin: np.ndarray) -> Image.Image:
-    """The lesion alone, upright, on n x n pixels (RGBA)."""
+    """The lesion alone, upright, on n x n pixels: colour times opacity, and opacity as a fourth."""
     rng = generator(lesion.stream, BODY)
     outline = _outline(rng, lesion)
     depth = grid(n)[2] / outline[grid(n)[3]]
@@ -102,8 +102,10 @@ def _paint(lesion: Lesion, n: int, skin: np.ndarray) -> Image.Image:
     layer = Layer(np.empty((n, n, 3), np.float32), alpha, outline, lesion.radius)
     _colours(rng, layer, lesion, skin)
     paint_structures(layer, lesion)
-    pixels = np.concatenate([layer.rgb, 255 * layer.alpha[..., None]], axis=-1)
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    cover = layer.alpha[..., None]
+    pixels = np.concatenate([np.clip(layer.rgb, 0, 255) * cover, 255 * cover], axis=-1)
+    # Not as RGBA: Pillow would multiply by the opacity once more, and divide after each step.
+    return Image.frombytes("RGBX", (n, n), np.round(pixels).astype(np.uint8).tobytes())
 
 
 def _place(layer: Image.Image, lesion: Lesion, view: View, size: int) -> np.ndarray:
@@ -201,7 +203,7 @@ def draw(lesion: Lesion, view: View, size: int) -> Image.Image:
     layer = _paint(lesion, round(0.75 * canvas_size(size)), skin)
     placed = _place(layer, lesion, view, size)
     pixels = _surface(view, size, skin)
-    pixels += placed[..., 3:] / 255 * (placed[..., :3] - pixels)
+    pixels = pixels * (1 - placed[..., 3:] / 255) + placed[..., :3]
     for present, brush in ((view.hair, _hair), (view.ruler_marks, _ruler)):
         if present:
             mask, colour = brush(view, size)
