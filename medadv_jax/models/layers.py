@@ -3,8 +3,9 @@
 Layers whose XLA kernel is slow on CPU take another form there, with the same numbers.
 """
 
+import functools
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import flax.linen as nn
 import jax
@@ -130,19 +131,69 @@ def _depthwise_grouped(x: Array, kernel: Array, strides: int, padding: Padding) 
     )
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _depthwise_shifted(x: Array, kernel: Array, strides: int, padding: Padding) -> Array:
-    sides = kernel.shape[:2]
-    if isinstance(padding, str):
-        pairs = jax.lax.padtype_to_pads(x.shape[1:3], sides, (strides, strides), padding)
-    else:
-        pairs = padding
-    x = jnp.pad(x, ((0, 0), *pairs, (0, 0)))
-    b, h, w, c = x.shape
-    rows, columns = h - sides[0] + 1, w - sides[1] + 1
-    taps = [
-        jax.lax.slice(x, (0, i, j, 0), (b, i + rows, j + columns, c), (1, strides, strides, 1))
-        * kernel[i, j].reshape(1, 1, 1, c)
-        for i in range(sides[0])
-        for j in range(sides[1])
+    """The sum of shifted products; its own gradient, as that of slices is slow (pads, copies)."""
+    before, after = _pads(x.shape, kernel.shape, strides, padding)
+    x = jax.lax.pad(x, jnp.zeros((), x.dtype), _border(before, after))
+    rows, columns = ((side - taps) // strides + 1 for side, taps in zip(x.shape[1:3], kernel.shape))
+    return _shifted_sum(x, kernel, rows, columns, strides)
+
+
+def _depthwise_forward(x: Array, kernel: Array, strides: int, padding: Padding) -> Any:
+    return _depthwise_shifted(x, kernel, strides, padding), (x, kernel)
+
+
+def _depthwise_backward(strides: int, padding: Padding, saved: Any, slope: Array) -> Any:
+    x, kernel = saved
+    before, after = _pads(x.shape, kernel.shape, strides, padding)
+    reach = [(side - 1) * strides + 1 for side in slope.shape[1:3]]
+    zero = jnp.zeros((), x.dtype)
+
+    def tap(place: Array) -> Array:
+        corner = (0, place[0], place[1], 0)
+        seen = jax.lax.dynamic_slice(padded, corner, (x.shape[0], *reach, x.shape[3]))
+        return jnp.sum(seen[:, ::strides, ::strides] * slope, axis=(0, 1, 2))
+
+    # One tap after the other: nine at once need nine copies of the input.
+    padded = jax.lax.pad(x, zero, _border(before, after))
+    taps = jnp.argwhere(jnp.ones(kernel.shape[:2]), size=kernel[..., 0, 0].size)
+    kernel_slope = jax.lax.map(tap, taps).reshape(kernel.shape)
+
+    # The input's gradient is the same sum over the slope, spread out, with the kernel turned.
+    low = [taps - 1 - first for taps, first in zip(kernel.shape, before)]
+    high = [
+        side + first - far
+        for side, first, far in zip(x.shape[1:3], before, reach)
     ]
-    return sum(taps[1:], start=taps[0])
+    spread = jax.lax.pad(slope, zero, _border(low, high, strides - 1))
+    turned = kernel[::-1, ::-1]
+    return _shifted_sum(spread, turned, *x.shape[1:3], 1), kernel_slope
+
+
+_depthwise_shifted.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+def _shifted_sum(x: Array, kernel: Array, rows: int, columns: int, strides: int) -> Array:
+    b, _, _, c = x.shape
+    high, wide = (rows - 1) * strides + 1, (columns - 1) * strides + 1
+    products = [
+        jax.lax.slice(x, (0, i, j, 0), (b, i + high, j + wide, c), (1, strides, strides, 1))
+        * kernel[i, j].reshape(1, 1, 1, c)
+        for i in range(kernel.shape[0])
+        for j in range(kernel.shape[1])
+    ]
+    return functools.reduce(jnp.add, products)
+
+
+def _pads(shape: Any, kernel: Any, strides: int, padding: Padding) -> tuple[Any, Any]:
+    """Returns the zeros before and the zeros after both sides."""
+    if isinstance(padding, str):
+        padding = jax.lax.padtype_to_pads(shape[1:3], kernel[:2], (strides, strides), padding)
+    before, after = zip(*padding, strict=True)
+    return before, after
+
+
+def _border(before: Any, after: Any, between: int = 0) -> list[tuple[int, int, int]]:
+    sides = [(first, last, between) for first, last in zip(before, after, strict=True)]
+    return [(0, 0, 0), *sides, (0, 0, 0)]
