@@ -45,14 +45,11 @@ def best_pairs(
         features = _select(rise, fall, free, candidates)
     scores = _products(rise, fall, free, features)
 
-    def pick(scores, _):
-        place = jnp.argmax(scores)
-        pair = jnp.stack([place // features.size, place % features.size])
-        taken = (jnp.arange(features.size)[:, None] == pair[None]).any(axis=1)
-        left = jnp.where(taken[:, None] | taken[None], -jnp.inf, scores)
-        return left, (features[pair], scores.ravel()[place] > -jnp.inf)
+    def pick(left, _):
+        pair, best = _highest(scores, left)
+        return left.at[pair].set(False), (features[pair], best > -jnp.inf)
 
-    return jax.lax.scan(pick, scores, length=count)[1]
+    return jax.lax.scan(pick, jnp.ones(features.size, bool), length=count)[1]
 
 
 def _select(
@@ -65,9 +62,8 @@ def _select(
     ranks = jnp.where(free[None], weights @ steepness, -jnp.inf)
     first = jax.lax.top_k(ranks, min(share, rise.size))[1].ravel()
     scores = _products(rise, fall, free, first)
-    place = jnp.argmax(scores)
-    pair = first[jnp.stack([place // first.size, place % first.size])]
-    found = scores.ravel()[place] > -jnp.inf
+    place, best = _highest(scores, jnp.ones(first.size, bool))
+    pair, found = first[place], best > -jnp.inf
     of_pair = jnp.where(found, rise[pair].sum(), _peak(rise, free))
     fall_of_pair = jnp.where(found, fall[pair].sum(), _peak(fall, free))
     rank = jnp.where(free, fall_of_pair * rise + of_pair * fall, -jnp.inf)
@@ -87,6 +83,20 @@ def _products(
     both = free[features][:, None] & free[features][None]
     ordered = features[:, None] < features[None]  # every pair once, none with itself
     return jnp.where(both & ordered & (rises > 0) & (falls > 0), rises * falls, -jnp.inf)
+
+
+def _highest(
+    scores: Float[Array, "m m"], left: Bool[Array, " m"]
+) -> tuple[Int[Array, "2"], Float[Array, ""]]:
+    """Returns the row and column of the highest score among the rows and columns that are left.
+
+    By the maximum of each row first: on CPU a maximum is many times faster than an argmax.
+    """
+    both = left[:, None] & left[None]
+    row = jnp.argmax(jnp.max(jnp.where(both, scores, -jnp.inf), axis=1))
+    columns = jnp.where(left, scores[row], -jnp.inf)
+    column = jnp.argmax(columns)
+    return jnp.stack([row, column]), jnp.where(left[row], columns[column], -jnp.inf)
 
 
 def _peak(values: Float[Array, " n"], free: Bool[Array, " n"]) -> Float[Array, ""]:

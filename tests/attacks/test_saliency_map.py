@@ -1,6 +1,7 @@
 """The saliency map attack against a case worked out by hand, and its search against all pairs."""
 
 import jax
+import jax.extend.core
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -147,5 +148,5 @@ def _sizes(jaxpr):
     for equation in jaxpr.eqns:
         for variable in equation.outvars:
             yield getattr(variable.aval, "size", 0)
-        for inner in jax.core.jaxprs_in_params(equation.params):
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
             yield from _sizes(inner)
