@@ -76,7 +76,8 @@ class Result(NamedTuple):
       success: Whether the model, right on the clean image, is fooled by the perturbed one.
       steps: How many steps were taken, int32.
       gradients: How many gradients (backward passes) were computed, int32.
-      forwards: How many images the model was evaluated on without a gradient, int32.
+      forwards: How many images the attack evaluated the model on without a gradient, int32; the
+        two looks at the clean and the returned image, by which it is judged, are not counted.
       flat: Whether a gradient was zero or not finite, so that a step could not be taken.
       misclassified: Whether the model was wrong on the clean image.
     """
@@ -114,7 +115,13 @@ class StepwiseAttack(Protocol):
     """An attack on one image that takes one step at a time; `attacks.run` is its engine.
 
     `predict` maps one image to its logits. A state is a NamedTuple with at least `image` (what
-    would be returned now), `done` (nothing is left to do) and `flat` (see `Result`).
+    would be returned now), `done` (nothing is left to do) and `flat` (see `Result`). A state may
+    count its own cost in `gradients` and `forwards`; else a step costs one gradient.
+
+    An attack may also have: `minimal = True` or a field `until_fooled`, then what is misclassified
+    is done at once; `noise = True`, it does not look at the model; `fooled(logits, label, target)`,
+    its own rule of success for one example; `refresh(predict, state)` with a static `every`, called
+    with the batched Predict and states before steps 0, every, 2 every, …
 
     Attributes:
       size: Name of the field that makes the attack stronger, None if there is no such field.
