@@ -13,7 +13,7 @@ import tyro
 C = TypeVar("C")
 
 
-def run(main: Callable[[C], Any], presets: Mapping[str, C]) -> None:
+def run(main: Callable[[C], Any], presets: Mapping[str, C], module: str) -> None:
     """Runs an experiment from the command line: `--preset` chooses the defaults of all other flags.
 
     A refused value or a missing file ends the command with one message and exit code 2; with the
@@ -23,9 +23,10 @@ def run(main: Callable[[C], Any], presets: Mapping[str, C]) -> None:
       main: The experiment.
       presets: Its configurations, instances of one frozen dataclass with a field `preset`; the
         first is the default.
+      module: Name of the experiment's module, for the messages.
     """
     try:
-        main(parse(sys.argv[1:], presets))
+        main(parse(sys.argv[1:], presets, module))
     except (ValueError, FileNotFoundError) as error:
         if "MEDADV_TRACEBACK" in os.environ:
             raise
@@ -33,28 +34,28 @@ def run(main: Callable[[C], Any], presets: Mapping[str, C]) -> None:
         sys.exit(2)
 
 
-def parse(arguments: list[str], presets: Mapping[str, C]) -> C:
+def parse(arguments: list[str], presets: Mapping[str, C], module: str) -> C:
     """Reads flags into a configuration.
 
     Args:
       arguments: The words after the command.
       presets: The configurations to start from.
+      module: Name of the experiment's module, for the messages.
 
     Returns:
       The configuration that `--preset` names, or the first, with the other flags put in.
 
     Raises:
-      ValueError: A value that the configuration refuses.
-      SystemExit: A flag that does not exist, or `--help`.
+      SystemExit: A flag that does not exist, a value that is refused, or `--help`.
     """
     chosen = next(iter(presets))
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
         name, _, value = word.partition("=")
         if name == "--preset":
             chosen = value or following
     # An unknown preset is left to tyro, whose message lists the known ones.
     default = presets.get(chosen, next(iter(presets.values())))
-    return tyro.cli(type(default), args=arguments, default=default)
+    return tyro.cli(type(default), prog=f"python -m {module}", args=arguments, default=default)
 
 
 def use_compilation_cache(workdir: pathlib.Path) -> None:

@@ -241,4 +241,4 @@ def _report(
 
 
 if __name__ == "__main__":
-    command.run(main, PRESETS)
+    command.run(main, PRESETS, "experiments.skin")
