@@ -160,8 +160,8 @@ def test_projections_are_the_nearest_points_of_the_ball(norm, key):
     far = clean + 0.15 * jax.random.normal(one, clean.shape)
     near = norms.project(far, clean, 0.1, norm)
     np.testing.assert_allclose(toy.size_of((near - clean)[None], norm), 0.1, rtol=1e-5)
-    for change in 0.1 * jax.random.normal(two, (50, *clean.shape)):
-        point = norms.project(clean + change, clean, 0.1, norm)
-        inner = ((far - near) * (point - near)).sum()
-        assert inner < 1e-5  # the condition that makes a point of a convex set the nearest
+    changes = 0.1 * jax.random.normal(two, (50, *clean.shape))
+    points = jax.vmap(lambda change: norms.project(clean + change, clean, 0.1, norm))(changes)
+    inner = jnp.einsum("hwc,nhwc->n", far - near, points - near[None])
+    assert (inner < 1e-5).all()  # the condition that makes a point of a convex set the nearest
     assert (norms.project(far, clean, 0.0, norm) == clean).all()
