@@ -2,36 +2,20 @@ import dataclasses
 import json
 import sys
 
-import numpy as np
-import PIL.Image
 import pytest
 
 from experiments import skin
 from medadv_jax import report
 
-COLORS = {"blue": (60, 60, 160), "green": (60, 160, 60), "red": (160, 60, 60)}
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Three classes that differ in colour, in the layout of the data set `folder`."""
-    root, rng = tmp_path_factory.mktemp("folder"), np.random.default_rng(0)
-    for name, color in COLORS.items():
-        (root / name).mkdir()
-        for number in range(20):
-            pixels = np.clip(rng.normal(color, 25, (80, 90, 3)), 0, 255).astype(np.uint8)
-            PIL.Image.fromarray(pixels).save(root / name / f"{name}{number}.png")
-    return root
-
-
-@pytest.fixture(scope="module")
-def config(folder, tmp_path_factory):
+def config(image_folder, tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     patch = pytest.MonkeyPatch()
     patch.setenv("MEDADV_CACHE", str(root / "cache"))
     yield skin.Config(
         data="folder",
-        data_dir=folder,
+        data_dir=image_folder(root / "images"),
         models=("mobilenet",),
         attacks=("sign_noise", "fgsm", "deepfool"),
         sweep=(0.002,),
