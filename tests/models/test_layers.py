@@ -26,6 +26,18 @@ def test_depthwise_forms_agree_in_value_and_gradient(key, strides, padding, shap
     chex.assert_trees_all_close(shifted, grouped, atol=2e-5)
 
 
+def test_depthwise_is_differentiable_twice_and_mapped(key):
+    x, kernel = jax.random.normal(key, (3, 2, 6, 5, 4)), jnp.linspace(-1, 1, 36).reshape(3, 3, 1, 4)
+
+    def curvature(form):
+        loss = lambda k, x: jnp.sum(jnp.sin(form(x, k, 2, "SAME")))
+        slope = lambda k, x: jnp.sum(jax.grad(loss)(k, x) ** 2)
+        return jax.vmap(jax.grad(slope, argnums=(0, 1)), (None, 0))(kernel, x)
+
+    shifted, grouped = map(curvature, (layers._depthwise_shifted, layers._depthwise_grouped))
+    chex.assert_trees_all_close(shifted, grouped, rtol=1e-3, atol=1e-3)
+
+
 def test_depthwise_takes_the_form_of_the_device(monkeypatch):
     def primitives():
         # A new function each time: jax would return the first trace of an old one.
@@ -53,3 +65,13 @@ def test_avg_pool_counts_the_padding_or_not(count_padding, corner):
     chex.assert_shape(y, (1, 4, 5, 3))
     np.testing.assert_allclose(y[0, 0, 0], corner, rtol=1e-6)
     np.testing.assert_allclose(y[0, 1, 1], 1.0, rtol=1e-6)
+
+
+def test_batch_norm_has_momentum_and_epsilon_of_the_references():
+    x = jnp.array([1.0, 1.2]).reshape(2, 1, 1, 1)  # mean 1.1, variance 0.01: near epsilon 1e-3
+    norm = layers.batch_norm("bn", True)
+    variables = norm.init(jax.random.key(0), x)
+    y, learnt = norm.apply(variables, x, mutable=["batch_stats"])
+    np.testing.assert_allclose(y.ravel(), np.array([-0.1, 0.1]) / np.sqrt(0.011), rtol=1e-4)
+    np.testing.assert_allclose(learnt["batch_stats"]["mean"], 0.1 * 1.1, rtol=1e-5)
+    np.testing.assert_allclose(learnt["batch_stats"]["var"], 0.9 + 0.1 * 0.01, rtol=1e-5)
