@@ -134,11 +134,12 @@ def fit(
 
 
 def _begin(variables: Any, optimizer: Any, steps: int, validations: int, averaged: bool) -> State:
-    copy = lambda: jax.tree.map(jnp.copy, variables)  # `update` is given its buffers, each once
+    # `update` is given the buffers of its state: each once, and none of the caller's.
+    copy = lambda: jax.tree.map(jnp.copy, variables)
     return State(
-        variables,
+        copy(),
         copy() if averaged else None,
-        optimizer.init(variables["params"]),
+        optimizer.init(copy()["params"]),
         copy(),
         jnp.int32(0),
         jnp.int32(0),

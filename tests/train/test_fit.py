@@ -43,6 +43,13 @@ def fit(key, stream=stream, *, init=variables, optimizer=ADAM, **options):
     return train.fit(key, init, squares, optimizer, stream, **options)
 
 
+def test_leaves_the_variables_that_it_starts_from(key):
+    start = variables(key)
+    first, second = (fit(key, init=lambda key: start, steps=20) for _ in range(2))
+    chex.assert_trees_all_equal(start, variables(key))
+    chex.assert_trees_all_equal(first, second)
+
+
 def closeness(variables):
     return -float(jnp.abs(variables["params"]["w"] - TRUE).sum())
 
