@@ -130,7 +130,7 @@ class StepwiseAttack(Protocol):
     size: str | None
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
-        """Raises ValueError for a bad hyperparameter; called once, on concrete values."""
+        """Raises ValueError for a bad hyperparameter; inside `jit` it may meet placeholders."""
         ...
 
     def max_steps(self, shape: tuple[int, ...]) -> int:
@@ -155,10 +155,16 @@ class StepwiseAttack(Protocol):
 
 @runtime_checkable
 class CompositeAttack(Protocol):
-    """An attack made of attacks: it gets the engine and the whole batch."""
+    """An attack made of attacks: it gets the engine and the whole batch.
+
+    Attributes:
+      size: As in `StepwiseAttack`.
+    """
+
+    size: str | None
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
-        """Raises ValueError for a bad hyperparameter; called once, on concrete values."""
+        """Raises ValueError for a bad hyperparameter; inside `jit` it may meet placeholders."""
         ...
 
     def run(

@@ -12,9 +12,9 @@ RANGE_TOLERANCE = 1e-5
 """How far a pixel may lie outside [0, 1], the rounding error of a resized image."""
 
 
-def is_concrete(*values: Any) -> bool:
-    """Whether all leaves are values, not placeholders of a function that is being traced."""
-    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
+def is_traced(*values: Any) -> bool:
+    """Whether a function is being traced: a value is a placeholder, or what jnp makes is one."""
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((values, jnp.zeros(()))))
 
 
 def number(
@@ -29,12 +29,13 @@ def number(
 
     Args:
       name: Of the hyperparameter, for the message.
-      value: A number or an array of them; None passes, it stands for a default.
+      value: A number or an array of them; None passes, it stands for a default; so does
+        a placeholder, whose value is not known while a function is being traced.
       low: The least value.
       high: The greatest value.
       above: Whether `low` itself is refused too.
     """
-    if value is None:
+    if value is None or isinstance(value, Tracer):
         return
     values = np.asarray(value, np.float64)
     fine = np.isfinite(values) & (values > low if above else values >= low) & (values <= high)

@@ -52,10 +52,10 @@ class Engine:
         mask: Any,
     ) -> Result:
         """Attacks a batch; arguments are as `attacks.run` describes them, with one key per row."""
-        attack, count = rows.strong(attack), len(images)
         examples = Examples(keys, images, labels, targets, mask)
-        if is_traced(attack, predict, examples):
+        if checks.is_traced(attack, predict, examples):
             return self._inside(attack, predict, examples)
+        attack, count = rows.strong(attack), len(images)
         placement = Placement()
         size = count if self.batch_size is None else min(self.batch_size, count)
         padded = -(-size // placement.count) * placement.count
@@ -122,12 +122,12 @@ class Engine:
 
     def _inside(self, attack: Any, predict: Any, examples: Examples) -> Result:
         """Attacks a batch as a part of the program that is being traced."""
-        attack, predict, examples = jax.lax.stop_gradient((attack, predict, examples))
+        predict, examples = jax.lax.stop_gradient((predict, examples))
         keys, images, labels, targets, mask = examples
         logits = predict(images)
         checks.logits_shape(logits.shape, labels, targets)
-        if checks.is_concrete(attack):
-            attack.check(images.shape[1:], logits.shape[-1])
+        attack.check(images.shape[1:], logits.shape[-1])  # before its numbers become placeholders
+        attack = jax.lax.stop_gradient(rows.strong(attack))
         wrong = judge.verdict(None, logits, labels, None) & mask
         if hasattr(attack, "run"):
             result = attack.run(self, keys, predict, images, labels, targets, mask)
@@ -137,11 +137,6 @@ class Engine:
         rule = attack if hasattr(attack, "fooled") else None
         success = judge.verdict(rule, predict(result.images), labels, targets)
         return result._replace(success=success & mask & ~wrong, misclassified=wrong)
-
-
-def is_traced(*values: Any) -> bool:
-    """Whether a function is being traced: a value is a placeholder, or what jnp makes is one."""
-    return not checks.is_concrete(values, jnp.zeros(()))
 
 
 def stops_early(attack: Any) -> bool:

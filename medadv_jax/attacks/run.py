@@ -8,7 +8,7 @@ import jax
 import rich.progress
 
 from medadv_jax.attacks import checks, rows
-from medadv_jax.attacks.engine import Engine, is_traced
+from medadv_jax.attacks.engine import Engine
 from medadv_jax.types import Attack, Result
 
 
@@ -52,7 +52,8 @@ def run(
       clean and at the returned images, are not counted.
 
     Raises:
-      ValueError: for input that breaks a convention, or logits of a clean image not finite.
+      ValueError: for input that breaks a convention, or logits of a clean image not finite. Inside
+        `jit` shapes and constants are checked; values that are not known yet are not.
 
     >>> import jax.numpy as jnp
     >>> from medadv_jax import attacks
@@ -62,7 +63,7 @@ def run(
     >>> print(result.success, result.misclassified)
     [ True False] [False  True]
     """
-    traced = is_traced(attack, key, predict, images, labels, targets, mask)
+    traced = checks.is_traced(attack, key, predict, images, labels, targets, mask)
     if traced and (batch_size is not None or progress):
         raise ValueError("batch_size and progress work from Python only, not inside jit.")
     if batch_size is not None:

@@ -329,6 +329,25 @@ def test_bad_hyperparameters_are_refused_by_name(kind, message, key):
         attacks.run(kind, key, *setting(4))
 
 
+@pytest.mark.parametrize(
+    "kind, message",
+    [
+        (attacks.FGSM(eps=8), "eps must be"),
+        (attacks.WorstCase(attacks=(attacks.FGSM(eps=9),)), "eps must be"),
+        (attacks.SaliencyMap(theta=0), "theta must be above 0"),
+    ],
+)
+def test_constants_are_checked_inside_jit_too(kind, message, key):
+    inside = jax.jit(lambda *arguments: attacks.run(kind, key, *arguments))
+    with pytest.raises(ValueError, match=message):
+        inside(*setting(4))
+
+
+def test_structure_is_checked_where_the_numbers_are_placeholders(key):
+    with pytest.raises(ValueError, match="norm must be one of"):
+        jax.jit(attacks.run)(attacks.FGSM(eps=0.1, norm="l3"), key, *setting(4))
+
+
 @pytest.mark.parametrize("kind", [attacks.DeepFool(), attacks.GaussianNoise(sigma=0.1)])
 def test_untargeted_attacks_refuse_targets(kind, key):
     model, images, labels = setting(4)
