@@ -100,8 +100,10 @@ def fit(
       The best variables and the course of the training.
 
     Raises:
-      FloatingPointError: A loss is not finite; the message names the step and the last checkpoint.
-      ValueError: A bad argument, or a checkpoint that is damaged or of another training.
+      FloatingPointError: A loss or a weight is not finite; the message names the step and the last
+        checkpoint.
+      ValueError: A bad argument, a validation score that is NaN, or a checkpoint that is damaged or
+        of another training.
     """
     if steps < 1 or every < 1:
         raise ValueError(f"steps and every are at least 1, got {steps} and {every}.")
@@ -199,16 +201,21 @@ def _check(state: State, taken: int, stretch: int, checkpoints: Checkpoints | No
             f"{len(state.losses)} steps; make it endless (epochs=None)."
         )
     losses = np.asarray(state.losses[taken : taken + stretch])
-    if not np.isfinite(losses).all():
-        step = taken + int(np.argmin(np.isfinite(losses)))
-        last = None if checkpoints is None else checkpoints.latest()
-        where = "no checkpoint was written"
-        if checkpoints is not None and last is not None:
-            where = f"the last good checkpoint is {checkpoints.path(last)}"
-        raise FloatingPointError(
-            f"The training loss of step {step} is {losses[step - taken]}; {where}. A lower "
-            "learning rate or a longer warm-up may help."
-        )
+    place = int(np.argmin(np.isfinite(losses)))
+    if not np.isfinite(losses[place]):
+        problem = f"The training loss of step {taken + place} is {losses[place]}"
+    # The last step of a stretch may spoil the weights, whose loss only the next one would see.
+    elif not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.variables)):
+        problem = f"The variables after {taken + stretch} training steps are not finite"
+    else:
+        return
+    last = None if checkpoints is None else checkpoints.latest()
+    where = "no checkpoint was written"
+    if checkpoints is not None and last is not None:
+        where = f"the last good checkpoint is {checkpoints.path(last)}"
+    raise FloatingPointError(
+        f"{problem}; {where}. A lower learning rate or a longer warm-up may help."
+    )
 
 
 def _validated(state: State, every: int, validate: Callable | None) -> State:
@@ -216,6 +223,10 @@ def _validated(state: State, every: int, validate: Callable | None) -> State:
         return state
     variables = state.variables if state.averaged is None else state.averaged
     score = jnp.float32(validate(variables))
+    if jnp.isnan(score):
+        raise ValueError(
+            f"validate returned NaN after {int(state.step)} steps; a score is a number."
+        )
     better = int(state.best_step) == 0 or bool(score > jnp.nanmax(state.scores))
     place = (int(state.step) - 1) // every
     state = state._replace(scores=state.scores.at[place].set(score))

@@ -127,6 +127,27 @@ def test_a_non_finite_loss_names_step_and_checkpoint(key, tmp_path):
         fit(key, poisoned)
 
 
+def test_weights_that_the_last_step_spoiled_reach_no_checkpoint(key, tmp_path):
+    def cliff(variables, batch, key):
+        loss, stats = squares(variables, batch, key)
+        # The root of zero is finite, its slope is not.
+        zero_or_one = 0 * variables["params"]["w"][0] + (batch.index[0] != 39)
+        return loss + jnp.sqrt(zero_or_one), stats
+
+    def numbered(start):
+        for number, batch in enumerate(stream(start), start):
+            yield batch._replace(index=np.full(8, number, np.int32))
+
+    with pytest.raises(FloatingPointError, match=rf"after 40 .* not finite.*{tmp_path}/20"):
+        train.fit(key, variables, cliff, ADAM, numbered, steps=60, every=20, directory=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["20"]
+
+
+def test_a_score_that_is_nan_is_refused(key):
+    with pytest.raises(ValueError, match="validate returned NaN after 20 steps"):
+        fit(key, validate=lambda variables: float("nan"))
+
+
 def test_refuses_bad_arguments(key):
     with pytest.raises(ValueError, match="steps and every are at least 1, got 0 and 20"):
         fit(key, steps=0)
