@@ -59,8 +59,8 @@ class Config:
     """Factor of the number of channels in each layer; 1 is the network as published."""
     depth: Literal["shallow", "full"] = "shallow"
     """full repeats the blocks as published; shallow has one block in each stage."""
-    epochs: int = 12
-    """Passes over the training images."""
+    epochs: tuple[int, ...] = (12,)
+    """Passes over the training images: one number, or one for each network of --models."""
     batch_size: int = 64
     """Images in a training step and in a step of an attack."""
     learning_rate: float = 2e-3
@@ -87,7 +87,10 @@ class Config:
             (len(self.models) > 0, "--models names at least one network"),
             (len(self.attacks) > 0, "--attacks names at least one attack or noise"),
             (self.image_size >= 75, f"--image-size is at least 75; got {self.image_size}"),
-            (self.epochs >= 1, f"--epochs is at least 1; got {self.epochs}"),
+            (
+                len(self.epochs) in (1, len(self.models)) and min(self.epochs) >= 1,
+                f"--epochs is one number or one for each of --models, at least 1; got {self.epochs}",
+            ),
             (self.batch_size >= 2, f"--batch-size is at least 2; got {self.batch_size}"),
             (self.learning_rate > 0, f"--learning-rate is positive; got {self.learning_rate}"),
             (self.limit is None or self.limit >= 1, f"--limit is at least 1; got {self.limit}"),
@@ -107,7 +110,13 @@ class Config:
 PRESETS = {
     "quick": Config(),
     "paper": Config(
-        image_size=299, width=1.0, depth="full", epochs=90, limit=None, pgd_steps=40, preset="paper"
+        image_size=299,
+        width=1.0,
+        depth="full",
+        epochs=(90,),
+        limit=None,
+        pgd_steps=40,
+        preset="paper",
     ),
 }
 
@@ -168,6 +177,7 @@ def _source(config: Config, split: str) -> data.Source:
 
 def settings(config: Config, name: str) -> classifiers.Settings:
     """Returns how one of the networks is trained."""
+    each = config.epochs * (len(config.models) if len(config.epochs) == 1 else 1)
     options: dict[str, Any] = dict(width=config.width)
     if config.depth == "shallow":
         options["repeats"] = (1, 1, 1, 1, 1) if name == "mobilenet" else (1, 1, 1)
@@ -175,7 +185,7 @@ def settings(config: Config, name: str) -> classifiers.Settings:
         model=name,
         options=options,
         image_size=config.image_size,
-        epochs=config.epochs,
+        epochs=each[config.models.index(name)],
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         seed=config.seed,

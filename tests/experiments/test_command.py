@@ -13,10 +13,17 @@ ROOT = pathlib.Path(__file__).parents[2]
 def test_flags_override_their_preset():
     assert command.parse([], skin.PRESETS, "experiments.skin") == skin.Config()
     quick = command.parse(["--eps=0.02", "--models", "mobilenet"], skin.PRESETS, "experiments.skin")
-    assert quick.eps == 0.02 and quick.models == ("mobilenet",) and quick.epochs == 12
+    assert quick.eps == 0.02 and quick.models == ("mobilenet",) and quick.epochs == (12,)
     for words in (["--preset=paper"], ["--preset", "paper"]):
         paper = command.parse([*words, "--epochs=3"], skin.PRESETS, "experiments.skin")
-        assert (paper.preset, paper.image_size, paper.epochs) == ("paper", 299, 3)
+        assert (paper.preset, paper.image_size, paper.epochs) == ("paper", 299, (3,))
+
+
+def test_epochs_are_for_all_networks_or_one_each():
+    config = skin.Config(models=("mobilenet", "inception_v3"), epochs=(5, 3))
+    assert [skin.settings(config, name).epochs for name in config.models] == [5, 3]
+    config = skin.Config(epochs=(7,))
+    assert [skin.settings(config, name).epochs for name in config.models] == [7, 7, 7]
 
 
 def test_help_documents_every_flag(capsys):
@@ -33,6 +40,7 @@ def test_help_documents_every_flag(capsys):
     [
         (["--eps=2"], r"--eps is in \(0, 1\].* got 2.0"),
         (["--image-size=64"], "--image-size is at least 75; got 64"),
+        (["--epochs", "3", "4"], r"--epochs is one number or one for each of --models"),
         (["--limit=0"], "--limit is at least 1; got 0"),
         (["--data=ham10000"], "--data-dir is the folder.*--data=ham10000"),
         (["--data-dir=somewhere"], "--data-dir is the folder.*--data=lesion_phantom"),

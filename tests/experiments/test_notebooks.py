@@ -14,7 +14,7 @@ import pathlib
 from experiments import skin
 config = skin.Config(
     data="folder", data_dir=pathlib.Path("{root}/images"), models=("mobilenet",),
-    attacks=("sign_noise", "fgsm"), sweep=(), width=0.1, epochs=1, batch_size=8, limit=8,
+    attacks=("sign_noise", "fgsm"), sweep=(), width=0.1, epochs=(1,), batch_size=8, limit=8,
     workdir=pathlib.Path("{root}/runs"),
 )
 """

@@ -20,7 +20,7 @@ def config(image_folder, tmp_path_factory):
         attacks=("sign_noise", "fgsm", "deepfool"),
         sweep=(0.002,),
         width=0.1,
-        epochs=12,
+        epochs=(12,),
         batch_size=8,
         limit=8,
         workdir=root,
