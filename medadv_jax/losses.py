@@ -1,6 +1,7 @@
 """Losses of one example: logits and a label in, a scalar out. `jax.vmap` makes them batched.
 
-For dense logits (`(h, w, k)` with labels `(h, w)`) a loss is the mean over the pixels.
+For dense logits (`(h, w, k)` with labels `(h, w)`) a loss is the mean over the pixels that count:
+those whose label is not negative.
 """
 
 import jax
@@ -22,21 +23,23 @@ def cross_entropy(
 
     Args:
       logits: `(*dense, k)`, unnormalised.
-      label: `(*dense,)`, classes in 0 .. k-1.
+      label: `(*dense,)`, classes in 0 .. k-1; -1 marks a pixel that does not count.
       smoothing: In [0, 1).
 
     Returns:
-      A scalar, the mean over the dense axes.
+      A scalar, the mean over the pixels that count, 0 if none does.
 
     >>> print(cross_entropy(jnp.zeros(4), jnp.array(2)).round(4))
+    1.3863
+    >>> print(cross_entropy(jnp.zeros((2, 4)), jnp.array([2, -1])).round(4))
     1.3863
     """
     own, others = _split(logits, label)
     of_label = jax.nn.softplus(jax.nn.logsumexp(others, axis=-1) - own)
     if smoothing == 0:
-        return of_label.mean()
+        return _mean(of_label, label)
     of_all = jax.nn.logsumexp(logits, axis=-1) - logits.mean(axis=-1)
-    return jnp.mean((1 - smoothing) * of_label + smoothing * of_all)
+    return _mean((1 - smoothing) * of_label + smoothing * of_all, label)
 
 
 def margin(logits: Float[Array, "*dense k"], label: Int[Array, "*dense"]) -> Float[Array, ""]:
@@ -47,16 +50,22 @@ def margin(logits: Float[Array, "*dense k"], label: Int[Array, "*dense"]) -> Flo
 
     Args:
       logits: `(*dense, k)`, unnormalised.
-      label: `(*dense,)`, classes in 0 .. k-1.
+      label: `(*dense,)`, classes in 0 .. k-1; -1 marks a pixel that does not count.
 
     Returns:
-      A scalar, the mean over the dense axes.
+      A scalar, the mean over the pixels that count, 0 if none does.
 
     >>> print(margin(jnp.array([-1.0, -3.0, -2.0]), jnp.array(1)))
     2.0
     """
     own, others = _split(logits, label)
-    return jnp.mean(jnp.max(others, axis=-1) - own)
+    return _mean(jnp.max(others, axis=-1) - own, label)
+
+
+def _mean(values: Float[Array, "*dense"], label: Int[Array, "*dense"]) -> Float[Array, ""]:
+    """Returns the mean over the pixels that count."""
+    counts = label >= 0
+    return jnp.sum(jnp.where(counts, values, 0)) / jnp.maximum(jnp.sum(counts), 1)
 
 
 def _split(

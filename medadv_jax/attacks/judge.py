@@ -17,7 +17,8 @@ def fooled(
     """Whether the output for one image is what an attack wants.
 
     Classes: the prediction is not the label, or is the target. Dense: no valid pixel keeps its
-    label, or 99 % of the valid pixels are at their target; valid is where a label is not negative.
+    label, or 99 % of the valid pixels are at their target; valid is where a label is not negative,
+    and an image without valid pixels is never fooled.
     Logits that are not finite fool nobody: no prediction can be read from them.
 
     Args:
@@ -33,12 +34,12 @@ def fooled(
     """
     prediction = jnp.argmax(logits, axis=-1)
     valid = label >= 0
-    finite = jnp.isfinite(logits).all()
+    readable = jnp.isfinite(logits).all() & valid.any()
     if target is None:
-        return finite & valid.any() & ~jnp.any((prediction == label) & valid)
+        return readable & ~jnp.any((prediction == label) & valid)
     if label.ndim == 0:
-        return finite & (prediction == target)
-    return finite & (jnp.sum((prediction == target) & valid) >= 0.99 * jnp.sum(valid))
+        return readable & (prediction == target)
+    return readable & (jnp.sum((prediction == target) & valid) >= 0.99 * jnp.sum(valid))
 
 
 @jax.jit

@@ -14,6 +14,7 @@ from jax.tree_util import register_dataclass
 from medadv_jax import attacks, losses
 from medadv_jax.attacks import loop
 from medadv_jax.attacks.engine import Engine
+from medadv_jax.attacks.judge import fooled
 from medadv_jax.types import attack, static
 
 SHAPE, COUNT = (4, 3, 3), 20
@@ -145,6 +146,13 @@ def test_dense_labels_count_where_they_are_valid(key):
     assert result.success.all()
     weak = attacks.run(attacks.PGD(eps=0.01), key, model, images, labels)
     assert not weak.success.any() and not weak.misclassified.any()
+
+
+@pytest.mark.parametrize("target", [None, jnp.ones((2, 2), jnp.int32)])
+def test_an_image_without_valid_pixels_is_never_fooled(target):
+    logits, label = jnp.zeros((2, 2, 2)).at[..., 1].set(1), jnp.full((2, 2), -1)
+    assert not fooled(logits, label, target)
+    assert fooled(logits, label.at[0, 0].set(0), target)
 
 
 class CountingState(NamedTuple):
