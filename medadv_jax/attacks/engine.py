@@ -136,7 +136,8 @@ class Engine:
             result = to_result(loop.inline(attack, predict, keys, images, labels, targets, stop))
         rule = attack if hasattr(attack, "fooled") else None
         success = judge.verdict(rule, predict(result.images), labels, targets)
-        return result._replace(success=success & mask & ~wrong, misclassified=wrong)
+        result = result._replace(success=success & mask & ~wrong, misclassified=wrong)
+        return jax.lax.stop_gradient(result)  # predict may close over weights
 
 
 def stops_early(attack: Any) -> bool:

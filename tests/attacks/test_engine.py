@@ -99,6 +99,18 @@ def test_no_gradient_flows_through_an_attack(key):
     )
 
 
+@pytest.mark.parametrize("steps", [2, 17])
+def test_no_gradient_flows_through_weights_that_a_plain_function_closes_over(steps, key):
+    model, images, labels = setting(2)
+    bim = attacks.BIM(eps=0.1, steps=steps, norm="l2")  # its step is a smooth function of weights
+
+    def loss(model):
+        return attacks.run(bim, key, lambda x: model(x), images, labels).images.sum()
+
+    gradient = jax.jit(jax.grad(loss))(model)
+    chex.assert_trees_all_equal(gradient, jax.tree.map(jnp.zeros_like, model))
+
+
 def test_the_images_of_the_caller_survive(key):
     model, images, labels = setting()
     before = np.array(images)
