@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -130,25 +131,30 @@ def read_csv(path: pathlib.Path, columns: Sequence[str], *, key: str, homepage: 
 
     Raises:
       FileNotFoundError: There is no such file.
-      ValueError: A column is missing, a line has another number of fields than the header, a key
-        is empty or repeated, or there is no line.
+      ValueError: The file is not UTF-8, a column is missing or there twice, a line has another
+        number of fields than the header, a key is empty or repeated, or there is no line.
     """
     rows, seen = [], {}
-    with open(need(path, homepage), newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        if missing := [column for column in columns if column not in header]:
-            raise ValueError(f"{path} lacks the column {missing[0]!r}; it has {header}.")
-        for values in filter(None, reader):  # a blank line is no row
-            row = Row(path, reader.line_num, dict(zip(header, values, strict=False)))
-            if len(values) != len(header):
-                raise row.error(f"{len(values)} fields where the header has {len(header)}.")
-            if not row[key]:
-                raise row.error(f"{key} is empty.")
-            if row[key] in seen:
-                raise row.error(f"{key} {row[key]!r} stands already in line {seen[row[key]]}.")
-            seen[row[key]] = row.line
-            rows.append(row)
+    try:
+        text = need(path, homepage).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be text in UTF-8: {error}.") from None
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = next(reader, [])
+    if missing := [column for column in columns if column not in header]:
+        raise ValueError(f"{path} lacks the column {missing[0]!r}; it has {header}.")
+    if double := [column for column in header if column and header.count(column) > 1]:
+        raise ValueError(f"{path} has the column {double[0]!r} twice.")
+    for values in filter(None, reader):  # a blank line is no row
+        row = Row(path, reader.line_num, dict(zip(header, values, strict=False)))
+        if len(values) != len(header):
+            raise row.error(f"{len(values)} fields where the header has {len(header)}.")
+        if not row[key]:
+            raise row.error(f"{key} is empty.")
+        if row[key] in seen:
+            raise row.error(f"{key} {row[key]!r} stands already in line {seen[row[key]]}.")
+        seen[row[key]] = row.line
+        rows.append(row)
     if not rows:
         raise ValueError(f"{path} has no line below its header.")
     return rows

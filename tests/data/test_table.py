@@ -42,6 +42,14 @@ def test_empty_files(tmp_path, text):
         read(tmp_path / "t.csv", text)
 
 
+def test_a_column_that_is_there_twice_and_another_encoding(tmp_path):
+    with pytest.raises(ValueError, match="t.csv has the column 'value' twice"):
+        read(tmp_path / "t.csv", "name,value,value\na,1,2\n")
+    (tmp_path / "t.csv").write_bytes("name,value\nnævus,1\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="t.csv must be text in UTF-8: .*position 12"):
+        table.read_csv(tmp_path / "t.csv", ("name",), key="name", homepage="")
+
+
 def test_one_image_in_two_folders(tmp_path, write_image):
     for part in ("one", "two"):
         write_image(tmp_path / part / "a.jpg")
