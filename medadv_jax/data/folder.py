@@ -86,11 +86,13 @@ def _from_subfolders(data_dir: pathlib.Path) -> tuple[list[Record], tuple[str, .
 def _from_rows(rows: list[Row]) -> tuple[list[Record], tuple[str, ...]]:
     """Returns the records that a CSV file lists."""
     class_names = tuple(sorted({row["label"] for row in rows}))
-    records = []
+    records, line_of = [], {}
     for row in rows:
         path = row.file.parent / row["image"]
         if not path.is_file():
             raise FileNotFoundError(f"{row.file}, line {row.line}: {path} is missing.")
+        if (first := line_of.setdefault(path.resolve(), row.line)) != row.line:
+            raise row.error(f"{path} is the image of line {first}; an image is listed once.")
         if not row["label"]:
             raise row.error("label is empty.")
         fields = dict(

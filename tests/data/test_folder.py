@@ -69,6 +69,7 @@ def test_a_table_with_splits(tree, table, cache):
         (("image",), {}, "lacks the column 'label'"),
         (("image", "label"), {4: dict(label="")}, "line 6: label is empty"),
         (("image", "label"), {4: dict(image="malignant/3.png")}, "line 6: image .* in line 5"),
+        (("image", "label"), {4: dict(image="./malignant/3.png")}, "line 6: .* of line 5"),
         (("image", "label", "split"), {4: dict(split="dev")}, "line 6: split is one of train"),
         (
             ("image", "label", "group", "split"),
