@@ -89,7 +89,8 @@ class Config:
             (self.image_size >= 75, f"--image-size is at least 75; got {self.image_size}"),
             (
                 len(self.epochs) in (1, len(self.models)) and min(self.epochs) >= 1,
-                f"--epochs is one number or one for each of --models, at least 1; got {self.epochs}",
+                "--epochs is one number or one for each of --models, at least 1; "
+                f"got {self.epochs}",
             ),
             (self.batch_size >= 2, f"--batch-size is at least 2; got {self.batch_size}"),
             (self.learning_rate > 0, f"--learning-rate is positive; got {self.learning_rate}"),

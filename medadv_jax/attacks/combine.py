@@ -13,7 +13,8 @@ class WorstCase:
     """Runs attacks one after another, each only on the examples that still stand.
 
     An example counts as broken if any of the attacks breaks it, and its image is that of the first
-    that does; where none does, it is that of the first attack. `WorstCase(attacks=(a,))` is `a`:
+    that does; where none does, it is that of the first attack. What is misclassified anyway meets
+    the first attack only. `WorstCase(attacks=(a,))` is `a`:
     the first attack gets the keys as they are, attack i > 0 gets `fold_in(key, i)`. Steps,
     gradients and forwards are sums, and an example is flat if it was so in any attack that it met.
 
@@ -46,7 +47,7 @@ class WorstCase:
         best = engine(first, keys, predict, images, labels, targets, mask=mask)
         for number, part in enumerate(others, start=1):
             own = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)
-            standing = mask & ~best.success
+            standing = mask & ~best.success & ~best.misclassified
             result = engine(part, own, predict, images, labels, targets, mask=standing)
             new = jnp.expand_dims(result.success, tuple(range(1, images.ndim)))
             best = Result(

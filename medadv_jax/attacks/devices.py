@@ -16,8 +16,10 @@ class Placement:
 
     def __init__(self) -> None:
         """Takes all local devices, or the one that `jax.default_device` names."""
-        chosen = jax.config.jax_default_device is None  # pyright: ignore[reportAttributeAccessIssue]
-        devices = jax.local_devices() if chosen else jax.local_devices()[:1]
+        default = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+        devices = jax.local_devices()
+        if default is not None:
+            devices = devices[:1]  # where there is one, nothing is placed
         self.count = len(devices)
         self._mesh = Mesh(np.array(devices), ("b",))
 

@@ -31,7 +31,7 @@ class Engine:
     labels, targets, mask=mask)`, for its parts or for longer batches of the same program.
 
     Attributes:
-      batch_size: Rows at a time, None for all.
+      batch_size: Rows at a time, None for all; rounded up to a multiple of the devices.
       chunk: Steps in one compiled program, None for 1 on CPU and 8 elsewhere.
       progress: Where to show progress, None for nowhere.
     """
@@ -58,20 +58,17 @@ class Engine:
         attack, count = rows.strong(attack), len(images)
         placement = Placement()
         size = count if self.batch_size is None else min(self.batch_size, count)
-        padded = -(-size // placement.count) * placement.count
+        size = -(-size // placement.count) * placement.count
         predict, results = placement.copy(predict), []
         for start in range(0, count, size):
             end = min(start + size, count)
             part, own = examples, attack
-            if padded != count:
-                # rows past the end, and those that fill up the devices, repeat the last one, masked
-                wanted = start + np.arange(padded)
-                chosen = np.minimum(wanted, end - 1)
+            if size != count:
+                wanted = start + np.arange(size)
+                chosen = np.minimum(wanted, count - 1)  # rows past the end repeat the last, masked
                 part = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], examples)
-                part, own = (
-                    part._replace(mask=part.mask & (wanted < end)),
-                    rows.take(attack, chosen),
-                )
+                part = part._replace(mask=part.mask & (wanted < count))
+                own = rows.take(attack, chosen)
             result = self._outside(own, predict, placement.spread(part), placement)
             results.append(jax.tree.map(lambda leaf, n=end - start: leaf[:n], result))
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *results)

@@ -88,11 +88,14 @@ def checked(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
     content = pathlib.Path(image).read_bytes() if isinstance(image, os.PathLike) else image
     try:
         decoded = PIL.Image.open(io.BytesIO(content))
+        stored = str(decoded.tile)  # such as 'RGB;16B', which PIL reads as RGB
         decoded.load()
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(
             f"{origin} is not a whole image ({error}); every image must decode to its end."
         ) from error
+    if decoded.mode in EIGHT_BIT and ";16" in stored:
+        raise ValueError(f"{origin} has 16 bits a channel; an image has 8.")
     return dict(record, image=content if decoded.mode == "RGB" else _png(decoded, origin))
 
 

@@ -15,6 +15,7 @@ VERSION = 1
 """Raised when an attack or a cell changes its meaning, so that old files are not used."""
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_NAMELESS = ("<lambda>", "<locals>", " object at 0x")
 
 
 def of_all(parts: Sequence[str]) -> str:
@@ -24,7 +25,11 @@ def of_all(parts: Sequence[str]) -> str:
 
 
 def of_model(predict: Predict) -> str:
-    """Returns the hash of a model: its structure and all its weights."""
+    """Returns the hash of a model: its structure and all its weights.
+
+    Raises:
+      ValueError: It holds a function that has no name of its own.
+    """
     return _of_tree(predict)
 
 
@@ -34,12 +39,6 @@ def of_attack(attack: Attack) -> str:
     Raises:
       ValueError: A field is a function that has no name of its own.
     """
-    structure = str(jax.tree.structure(attack))
-    if "<lambda>" in structure or "<locals>" in structure:
-        raise ValueError(
-            f"{type(attack).__name__} holds a lambda or a nested function, which a cache cannot "
-            "tell from another one: define it at module level, or evaluate without a cache."
-        )
     return _of_tree(rows.strong(attack))
 
 
@@ -64,7 +63,14 @@ def of_data(batches: Iterable[Batch]) -> str:
 def _of_tree(tree: Any) -> str:
     digest = hashlib.blake2b(digest_size=20)
     kind = type(tree)
-    structure = _ADDRESS.sub("", str(jax.tree.structure(tree)))
+    written = str(jax.tree.structure(tree))
+    if any(nameless in written for nameless in _NAMELESS):
+        raise ValueError(
+            f"{kind.__name__} holds a lambda, a nested function or another object without a name, "
+            "which a cache cannot tell from another one: define it as a function at module level, "
+            "or evaluate without a cache."
+        )
+    structure = _ADDRESS.sub("", written)
     digest.update(f"{kind.__module__}.{kind.__qualname__} {structure}".encode())
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         array = np.asarray(leaf)

@@ -39,6 +39,15 @@ def test_the_worst_case_is_never_better_than_a_part_and_pays_only_for_what_stand
     assert jnp.where(by_second, worst.images == second.images, True).all()
 
 
+@pytest.mark.parametrize("run", [attacks.run, jax.jit(attacks.run)])
+def test_what_is_misclassified_meets_the_first_attack_only(run, key):
+    model, images, labels = setting()
+    labels = labels.at[5].set((labels[5] + 1) % 4)
+    parts = (attacks.FGSM(eps=0.04), attacks.BIM(eps=0.08, steps=3))
+    worst = run(attacks.WorstCase(attacks=parts), key, model, images, labels)
+    assert worst.misclassified[5] and worst.gradients[5] == 1
+
+
 def test_it_works_inside_jit(key):
     parts = (attacks.FGSM(eps=0.04), attacks.PGD(eps=0.08, steps=3))
     worst = attacks.WorstCase(attacks=parts)

@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import PIL.Image
@@ -25,6 +27,20 @@ def test_deep_images_are_refused_and_not_clipped(tmp_path):
     path = tmp_path / "deep.png"
     PIL.Image.fromarray(np.full((4, 4), 40000, np.uint16)).save(path)
     with pytest.raises(ValueError, match="deep.png has the mode I;16; an image has one of RGB"):
+        records.checked("r", dict(image=path))
+
+
+def test_deep_colours_are_refused_and_not_cut(tmp_path):
+    def chunk(kind, body):
+        checksum = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + checksum
+
+    # PIL cannot write one: 2x1 pixels, 16 bits a channel, RGB, no filter.
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" + bytes(12)))
+    path = tmp_path / "deep.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b""))
+    with pytest.raises(ValueError, match="deep.png has 16 bits a channel"):
         records.checked("r", dict(image=path))
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -45,6 +46,17 @@ def test_an_attack_with_a_nameless_function_is_refused():
     loss = lambda logits, label: -logits[label]
     with pytest.raises(ValueError, match="FGSM holds a lambda or a nested function"):
         identity.of_attack(attacks.FGSM(eps=0.1, loss=loss))
+
+
+def test_a_model_with_a_nameless_function_is_refused():
+    weights = jnp.ones(3)
+    rounded = lambda weights, images: jnp.round(images) @ weights
+    activation = jax.custom_jvp(jnp.tanh)  # written as "<... object at 0x...>"
+    for function in (rounded, activation):
+        with pytest.raises(ValueError, match="Partial holds a lambda, a nested function or an"):
+            identity.of_model(jax.tree_util.Partial(function, weights))
+    named = jax.tree_util.Partial(jnp.dot, weights)
+    assert identity.of_model(named) != identity.of_model(jax.tree_util.Partial(jnp.add, weights))
 
 
 def test_data_are_their_records_however_batched():
