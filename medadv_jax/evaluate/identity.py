@@ -66,7 +66,7 @@ def _of_tree(tree: Any) -> str:
     written = str(jax.tree.structure(tree))
     if any(nameless in written for nameless in _NAMELESS):
         raise ValueError(
-            f"{kind.__name__} holds a lambda, a nested function or another object without a name, "
+            f"{kind.__name__} holds a lambda or a nested function, or an object without a name, "
             "which a cache cannot tell from another one: define it as a function at module level, "
             "or evaluate without a cache."
         )
