@@ -16,6 +16,7 @@ from medadv_jax.models.bind import (
 )
 from medadv_jax.models.inception_v3 import InceptionV3 as InceptionV3
 from medadv_jax.models.inception_v4 import InceptionV4 as InceptionV4
+from medadv_jax.models.layers import on_cpu
 from medadv_jax.models.mobilenet import MobileNet as MobileNet
 from medadv_jax.types import PRNGKey, Variables
 
@@ -71,11 +72,11 @@ def init(key: PRNGKey, model: nn.Module, image_shape: tuple[int, ...]) -> Variab
     Returns:
       Its variables, `params` and `batch_stats`.
     """
-    # Weights are drawn once: optimising that program costs far more time than it saves.
+    # Weights are drawn once: optimising that program costs far more time than it saves. Under a
+    # trace (`jax.eval_shape`) jax refuses the options; they are those of the compiler for CPU.
     options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-    # Under a trace (`jax.eval_shape`) nothing is compiled, and jax refuses the options.
-    traced = isinstance(key, jax.core.Tracer)
-    draw = jax.jit(model.init, compiler_options=None if traced else options)
+    plain = isinstance(key, jax.core.Tracer) or not on_cpu()
+    draw = jax.jit(model.init, compiler_options=None if plain else options)
     return dict(draw(key, jnp.zeros((1, *image_shape))))
 
 
