@@ -103,6 +103,7 @@ def run(
                 cell = making.make(
                     key, crossing.attack, source, judges, batches, outcomes, advance=bar.advance
                 )
+                _check_order(cell, found)
                 if path is not None:
                     cells.save(path, cell)
             found.append((crossing, cell))
@@ -118,7 +119,7 @@ def plan(
 
     Raises:
       ValueError: There is no model, a model is not a pytree of arrays, or a perturbation has a name
-        that is taken.
+        that is taken, or one has the name and the size of another.
     """
     if not models:
         raise ValueError("An evaluation needs at least one model, got none.")
@@ -140,7 +141,24 @@ def plan(
             for source in models:
                 judges = everyone if black_box else (source,)
                 crossings.append(Crossing(label, attack, source, judges))
+    seen = set()
+    for crossing in crossings:
+        if (names := (crossing.perturbation, crossing.eps, crossing.source)) in seen:
+            raise ValueError(
+                f"Two perturbations are called {crossing.perturbation!r} and have the size "
+                f"{crossing.eps}: rows could not tell them apart, so give them two names."
+            )
+        seen.add(names)
     return crossings
+
+
+def _check_order(cell: Cell, found: Sequence[tuple[Crossing, Cell]]) -> None:
+    """Refuses batches that come in another order than when the clean images were judged."""
+    if found and not np.array_equal(cell.records, found[0][1].records):
+        raise ValueError(
+            "Batches are iterated over many times and hold the same records in the same order each "
+            "time, but these do not: give a list, or `data.batches` without a seed."
+        )
 
 
 def _outcomes(scores: Sequence[Metric]) -> tuple[making.Outcome, ...]:

@@ -257,6 +257,14 @@ def test_a_cell_says_what_is_at_work():
     ]
 
 
+class Shuffled(list):
+    """Batches in another order each time."""
+
+    def __iter__(self):
+        self.reverse()
+        return super().__iter__()
+
+
 def test_bad_input_is_refused():
     shift = {"shift": Shift(eps=0.1)}
     with pytest.raises(ValueError, match="at least one model"):
@@ -267,6 +275,10 @@ def test_bad_input_is_refused():
         matrix(shift, nets={"f": lambda images: images})
     with pytest.raises(ValueError, match="cannot be called 'clean'"):
         matrix({"clean": Shift(eps=0.1)})
+    with pytest.raises(ValueError, match="Two perturbations are called 'shift' .* size 0.1"):
+        matrix({"shift": [Shift(eps=0.1), Shift(eps=0.1, spread=1.0)]})
+    with pytest.raises(ValueError, match="the same order each time, but these do not"):
+        matrix(shift, Shuffled(batches(8)))
     with pytest.raises(ValueError, match="the batches hold no record"):
         matrix(shift, [])
     with pytest.raises(ValueError, match="record 0 comes more than once"):
