@@ -59,7 +59,9 @@ def find(rows: Sequence[Row], models: Sequence[Mapping[str, Any]] = ()) -> list[
 
 
 def _worst(pairs: list[tuple[Row, Row]]) -> tuple[Row, Row] | None:
-    return max(pairs, key=lambda pair: pair[0]["score"] - pair[1]["score"], default=None)
+    """Returns the pair furthest apart; a score of next to nothing is not taken for robust."""
+    standing = [pair for pair in pairs if pair[0]["score"] > reading.SATURATED]
+    return max(standing, key=lambda pair: pair[0]["score"] - pair[1]["score"], default=None)
 
 
 def _beaten(own: list[Row], others: list[Row], kind: str, by: str) -> Iterator[Alarm]:
@@ -79,13 +81,14 @@ def _beaten(own: list[Row], others: list[Row], kind: str, by: str) -> Iterator[A
             name, stronger = model(attack), worst[1]
             what = by.format(source=stronger["source"])
             label = f" ({setting(stronger).label})" if kind == "noise" else ""
+            overshoots = "its step overshoots, or " if _is(attack, ONE_STEP) else ""
             yield Alarm(
                 kind,
                 name,
                 f"{spot.label} on {name} leaves {formats.stated(attack)} in the white box, but "
                 f"{what}{label} leave{'s' if kind == 'noise' else ''} only "
                 f"{formats.stated(stronger)}. An attack that knows the model should do more "
-                f"damage: its gradients are probably masked.",
+                f"damage: {overshoots}its gradients are probably masked.",
             )
 
 

@@ -31,6 +31,25 @@ def test_black_box_stronger_than_white_box(row):
     assert kinds([white, row("black", "PGD", 0.3, source="a", model="b")]) == []  # another victim
 
 
+def test_a_score_of_next_to_nothing_is_in_no_doubt(row):
+    # With no success left in any replicate the interval is a point, and two images lie outside it.
+    none = dict(score_low=0.0, score_high=0.0)
+    few = dict(score_low=0.001, score_high=0.03)
+    small, large = row("white", "PGD", 0.0, **none), row("white", "PGD", 0.01, eps=0.02, **few)
+    black = row("black", "PGD", 0.0, source="b", eps=0.02, **none)
+    assert kinds([small, large, black]) == []
+    more = row("white", "PGD", 0.03, eps=0.02, score_low=0.01, score_high=0.05)
+    assert kinds([small, more, black]) == [("black box", "a"), ("larger eps", "a")]
+
+
+def test_one_step_may_overshoot(row):
+    texts = [
+        alarms.find([row("white", name, 0.5), row("black", name, 0.3, source="b")])[0].text
+        for name in ("FGSM", "PGD")
+    ]
+    assert ["overshoots" in text for text in texts] == [True, False]
+
+
 def test_alarm_states_both_scores_and_intervals(row):
     (alarm,) = alarms.find([row("white", "PGD", 0.5), row("black", "PGD", 0.3, source="b")])
     for part in ("0.500 [0.470, 0.530]", "0.300 [0.270, 0.330]", "made on b", "PGD ε\u00a00.01"):
