@@ -9,6 +9,7 @@ model.weights}` in Keras.
 import json
 import pathlib
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
@@ -85,12 +86,18 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
       ValueError: Another kind of file, or one that is damaged.
     """
     path = pathlib.Path(path)
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    raise ValueError(f"{path}: weights are read from .npz and .safetensors files only.")
+    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
+    if path.suffix not in readers:
+        raise ValueError(f"{path}: weights are read from .npz and .safetensors files only.")
+    try:
+        return readers[path.suffix](path)
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from error
+
+
+def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -98,16 +105,16 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
     if len(content) < 8 + length:
-        raise ValueError(f"{path}: the file ends within its header.")
+        raise ValueError("the file ends within its header")
     header = json.loads(content[8 : 8 + length])
     header.pop("__metadata__", None)
     body, arrays = content[8 + length :], {}
     for name, entry in header.items():
         start, stop = entry["data_offsets"]
         if entry["dtype"] not in _DTYPES:
-            raise ValueError(f"{path}: {name!r} is {entry['dtype']}, known are {[*_DTYPES]}.")
+            raise ValueError(f"{name!r} is {entry['dtype']}, known are {[*_DTYPES]}")
         if stop > len(body):
-            raise ValueError(f"{path}: the file ends within {name!r}.")
+            raise ValueError(f"the file ends within {name!r}")
         values = np.frombuffer(body[start:stop], _DTYPES[entry["dtype"]])
         arrays[name] = values.reshape(entry["shape"])
     return arrays

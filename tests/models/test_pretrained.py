@@ -113,6 +113,10 @@ def test_read_npz_and_refuse_pickles(tmp_path):
     np.savez(tmp_path / "objects.npz", a=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle=False"):
         pretrained.read(tmp_path / "objects.npz")
+    content = (tmp_path / "weights.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="cut.npz cannot be read: "):
+        pretrained.read(tmp_path / "cut.npz")
     with pytest.raises(ValueError, match="weights.pth.*only"):
         pretrained.read(tmp_path / "weights.pth")
 
@@ -140,6 +144,9 @@ def test_read_safetensors(tmp_path):
         pretrained.read(path)
     path.write_bytes(safetensors(arrays)[:20])
     with pytest.raises(ValueError, match="ends within its header"):
+        pretrained.read(path)
+    path.write_bytes((4).to_bytes(8, "little") + b"no j")
+    with pytest.raises(ValueError, match="weights.safetensors cannot be read: "):
         pretrained.read(path)
     path.write_bytes(safetensors(arrays, dtype="F8_E5M2"))
     with pytest.raises(ValueError, match="'a' is F8_E5M2"):
