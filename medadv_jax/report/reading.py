@@ -73,10 +73,10 @@ def _pairs(rows: Sequence[Row]) -> Iterator[Sentence]:
     alike = [
         (one, two) for one, two in combinations(whole, 2) if compare.alike(whole[one], whole[two])
     ]
-    apart = [pair for names in alike if (pair := _furthest(rows, *names))]
+    apart = [_furthest(found, whole) for names in alike if (found := _apart(rows, *names))]
     apart.sort(key=lambda pair: _gap(*pair, whole), reverse=True)
     for frail, robust in apart[:PAIRS]:
-        yield Sentence("robustness", _contrast(frail, robust, whole))
+        yield Sentence("robustness", _contrast(rows, frail, robust, whole))
     if len(apart) > PAIRS:
         yield Sentence("robustness", f"{len(apart) - PAIRS} further pairs of models differ less.")
     if alike and not apart:
@@ -88,29 +88,37 @@ def _pairs(rows: Sequence[Row]) -> Iterator[Sentence]:
         )
 
 
-def _contrast(frail: Row, robust: Row, whole: dict[str, Row]) -> str:
+def _contrast(rows: Sequence[Row], frail: Row, robust: Row, whole: dict[str, Row]) -> str:
     one, two = model(frail), model(robust)
-    return (
+    opposite = [pair for pair in _apart(rows, one, two) if model(pair[0]) == two]
+    text = (
         f"{one} and {two} generalise alike, each inside the other's interval, but {one} is less "
-        f"robust: under {setting(frail).label} it falls {compare.fall(whole[one], frail)}, {two} "
-        f"{compare.fall(whole[two], robust)}. It loses "
+        f"robust: under {setting(frail).label}, where they differ most, it falls "
+        f"{compare.fall(whole[one], frail)}, {two} {compare.fall(whole[two], robust)}. It loses "
         f"{formats.points(_gap(frail, robust, whole))} points more."
     )
+    if opposite:
+        where = setting(_furthest(opposite, whole)[0]).label
+        text += f" Not everywhere: under {where} it is {two} that loses more."
+    return text
 
 
-def _furthest(rows: Sequence[Row], one: str, two: str) -> tuple[Row, Row] | None:
-    """Returns the weaker and the stronger row of two models where their losses differ most."""
+def _furthest(apart: Sequence[tuple[Row, Row]], whole: dict[str, Row]) -> tuple[Row, Row]:
+    return max(apart, key=lambda pair: _gap(*pair, whole))
+
+
+def _apart(rows: Sequence[Row], one: str, two: str) -> list[tuple[Row, Row]]:
+    """Returns the weaker and the stronger row of two models wherever one clearly loses more."""
     whole = clean(rows)
     ordered = [
         (first, second) if first["score"] < second["score"] else (second, first)
         for first, second in _same_setting(rows, one, two)
     ]
-    apart = [
+    return [
         (frail, robust)
         for frail, robust in ordered
         if compare.above(robust, frail) and _gap(frail, robust, whole) > 0
     ]
-    return max(apart, key=lambda pair: _gap(*pair, whole), default=None)
 
 
 def _gap(frail: Row, robust: Row, whole: dict[str, Row]) -> float:
@@ -136,9 +144,10 @@ def _worst(rows: Sequence[Row]) -> Iterator[Sentence]:
                 if known(row["ssim"])
                 else ""
             )
+            given = "Of attacks of a given size, the" if setting(row).bounded else "The"
             yield Sentence(
                 "worst",
-                f"The worst attack on {name} is {setting(row).label}: it takes the score "
+                f"{given} worst attack on {name} is {setting(row).label}: it takes the score "
                 f"{compare.fall(whole[name], row)}{seen}.",
             )
 

@@ -30,6 +30,24 @@ def test_equal_generalisation_unequal_robustness(read):
     assert first.endswith("It loses 35.4 points more.")
 
 
+def test_an_order_that_turns_round_is_said(make_row):
+    scores = dict(a=(0.9, 0.2, 0.6), b=(0.9, 0.5, 0.4))
+    rows = [
+        make_row(m, access, name, score, clean_score=0.9, eps=eps)
+        for m, values in scores.items()
+        for (access, name, eps), score in zip(
+            [("clean", "clean", None), ("white", "PGD", 0.01), ("noise", "UniformNoise", 0.1)],
+            values,
+            strict=True,
+        )
+    ]
+    (sentence,) = of_kind(reading.read(rows), "robustness")
+    assert "a is less robust: under PGD ε\u00a00.01, where they differ most" in sentence
+    assert sentence.endswith(
+        "Not everywhere: under UniformNoise ε\u00a00.1 it is b that loses more."
+    )
+
+
 def test_models_that_nothing_tells_apart(make_row):
     rows = [make_row(m, "clean", "clean", 0.9, clean_score=0.9) for m in "ab"]
     rows += [make_row(m, "white", "PGD", 0.5, clean_score=0.9, eps=0.01) for m in "ab"]
