@@ -86,10 +86,9 @@ def bars(rows: Sequence[Row], eps: float | None = None) -> list[Panel]:
     panels = []
     for name in unique(map(model, drawn)):
         shown = [row for row in drawn if model(row) == name]
-        if shown:
-            said = "; ".join(f"{_label(row)} {formats.score(row['score'])}" for row in shown)
-            alt = f"Bars of the {formats.words(shown[0]['metric'])} of {name}: {said}."
-            panels.append(panel(file_name("bars", name), alt, _bars(name, shown)))
+        said = "; ".join(f"{_label(row)} {formats.score(row['score'])}" for row in shown)
+        alt = f"Bars of the {formats.words(shown[0]['metric'])} of {name}: {said}."
+        panels.append(panel(file_name("bars", name), alt, _bars(name, shown)))
     return panels
 
 
@@ -119,7 +118,8 @@ def _bars(name: str, shown: list[Row]) -> Figure:
             transform=axes.get_yaxis_transform(),
             verticalalignment="center",
         )
-    axes.axvline(scores[0], color=MUTED, linewidth=0.8, linestyle=":")
+    for row in clean(shown).values():
+        axes.axvline(row["score"], color=MUTED, linewidth=0.8, linestyle=":")
     _title(figure, name)
     axes.set(xlim=(0, max(1.0, scores.max())), xlabel=formats.words(shown[0]["metric"]))
     axes.set_yticks(places, [wrapped(_label(row), 24) for row in shown])

@@ -51,6 +51,14 @@ def test_bars_are_as_long_as_scores(chosen):
     np.testing.assert_allclose(ends, [[r["score_low"], r["score_high"]] for r in own])
 
 
+def test_the_dotted_line_is_the_clean_score_wherever_it_stands(make_row):
+    attacked = make_row("a", "white", "PGD", 0.5, clean_score=0.9, eps=0.01)
+    whole = make_row("a", "clean", "clean", 0.9, clean_score=0.9)
+    for rows, scores in (([attacked, whole], [0.9]), ([attacked], [])):
+        (axes,) = figures.bars(rows)[0].figure.axes
+        assert [line.get_xdata()[0] for line in axes.lines] == scores
+
+
 def test_curves_run_from_clean_through_every_size(chosen):
     panels = figures.curves(chosen)
     assert [panel.name for panel in panels] == [
