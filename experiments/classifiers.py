@@ -152,7 +152,7 @@ def _validate(settings: Settings, model: nn.Module, validation: data.Source):
     def score(variables: Variables) -> float:
         predict = models.bind(model, variables)
         outcomes = np.concatenate([np.asarray(outcome(predict, b))[b.mask] for b in batches])
-        return metric.score(outcomes, np.ones(len(outcomes)))
+        return float(metric.score(outcomes, np.ones(len(outcomes))))
 
     return score
 

@@ -172,7 +172,8 @@ def run_folder(config: Config) -> pathlib.Path:
 
 
 def _source(config: Config, split: str) -> data.Source:
-    options = dict(size=max(96, config.image_size)) if config.data == "lesion_phantom" else {}
+    drawn = config.data == "lesion_phantom"
+    options: dict[str, Any] = dict(size=max(96, config.image_size)) if drawn else {}
     return data.load(config.data, split, config.data_dir, **options)
 
 

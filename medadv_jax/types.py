@@ -94,7 +94,7 @@ class Result(NamedTuple):
 T = TypeVar("T")
 
 
-def static(default: Any = dataclasses.MISSING) -> Any:
+def static(*, default: Any = dataclasses.MISSING) -> Any:
     """Marks a field of an attack as structure: a new value is a new program."""
     return dataclasses.field(default=default, metadata=dict(static=True))
 

@@ -67,9 +67,9 @@ class DeepFool:
 
     overshoot: Scalar = 0.02
     stabiliser: Scalar | None = None
-    steps: int = static(50)
-    norm: Literal["l2", "linf"] = static("l2")
-    candidates: int = static(10)
+    steps: int = static(default=50)
+    norm: Literal["l2", "linf"] = static(default="l2")
+    candidates: int = static(default=10)
     minimal = True
     size = None
 

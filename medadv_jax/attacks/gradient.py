@@ -94,8 +94,8 @@ class FGSM:
     """
 
     eps: Scalar
-    norm: Norm = static("linf")
-    loss: Loss = static(losses.cross_entropy)
+    norm: Norm = static(default="linf")
+    loss: Loss = static(default=losses.cross_entropy)
     size = "eps"
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
@@ -147,11 +147,11 @@ class PGD:
 
     eps: Scalar
     step_size: Scalar | None = None
-    steps: int = static(10)
-    norm: Norm = static("linf")
-    random_start: bool = static(True)
-    until_fooled: bool = static(False)
-    loss: Loss = static(losses.cross_entropy)
+    steps: int = static(default=10)
+    norm: Norm = static(default="linf")
+    random_start: bool = static(default=True)
+    until_fooled: bool = static(default=False)
+    loss: Loss = static(default=losses.cross_entropy)
     size = "eps"
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
@@ -196,4 +196,4 @@ class BIM(PGD):
     Source: Kurakin, Goodfellow, Bengio, "Adversarial examples in the physical world", 2017.
     """
 
-    random_start: bool = static(False)
+    random_start: bool = static(default=False)

@@ -61,7 +61,7 @@ class SaliencyMap:
       gamma: Most features changed, as a part of all; a pair counts twice.
       pairs: Whether to look for pairs, as the paper does, or for single features.
       per_step: Pairs, or features, changed by one step; 1 is the paper's.
-      candidates: Features of which all pairs are looked at.
+      candidates: Features of which all pairs are looked at, at least twice `per_step`.
 
     Source: Papernot et al., "The limitations of deep learning in adversarial settings", 2016. The
     derivatives are of the logits, as in CleverHans; torchattacks and ART use other rules.
@@ -69,9 +69,9 @@ class SaliencyMap:
 
     theta: Scalar = 1.0
     gamma: Scalar = 0.1
-    pairs: bool = static(True)
-    per_step: int = static(1)
-    candidates: int = static(512)
+    pairs: bool = static(default=True)
+    per_step: int = static(default=1)
+    candidates: int = static(default=512)
     minimal = True
     size = "gamma"
 
@@ -81,7 +81,7 @@ class SaliencyMap:
         checks.number("the absolute value of theta", abs(self.theta), 0, 1, above=True)
         checks.number("gamma", self.gamma, 0, 1)
         checks.count("per_step", self.per_step)
-        checks.count("candidates", self.candidates, self._width() * self.per_step)
+        checks.count("candidates", self.candidates, 2 * self.per_step if self.pairs else 1)
         if self._width() * self.per_step > math.prod(shape):
             raise ValueError(f"per_step {self.per_step} asks for more features than {shape} has.")
 

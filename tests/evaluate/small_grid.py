@@ -38,7 +38,7 @@ class Shift:
 
     eps: Any
     spread: Any = 0.0
-    name: str = static("shift")
+    name: str = static(default="shift")
     size = "eps"
 
     def check(self, shape, num_classes):
