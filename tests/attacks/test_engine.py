@@ -181,8 +181,8 @@ class Counting:
     """Counts its steps and refreshes, and calls itself successful by a rule of its own."""
 
     limit: Any = 1.0
-    every: int = static(3)
-    steps: int = static(7)
+    every: int = static(default=3)
+    steps: int = static(default=7)
     size = None
 
     def check(self, shape, num_classes):
@@ -337,7 +337,9 @@ def test_bad_input_is_refused_by_name(change, message, key):
         (attacks.DeepFool(norm="l1"), "norm must be one of"),
         (attacks.SaliencyMap(gamma=1.5), "gamma must be"),
         (attacks.SaliencyMap(theta=0), "theta must be above 0"),
-        (attacks.SaliencyMap(per_step=300), "candidates must be|more features"),
+        (attacks.SaliencyMap(per_step=300), "candidates must be an integer of at least 600"),
+        (attacks.SaliencyMap(per_step=19), "more features"),
+        (attacks.SaliencyMap(per_step=600, pairs=False), "more features"),
         (attacks.GaussianNoise(sigma=-1.0), "sigma must be"),
         (attacks.UniformNoise(eps=2.0), "eps must be"),
         (attacks.WorstCase(attacks=()), "at least one attack"),
