@@ -157,6 +157,7 @@ def main(config: Config) -> list[dict[str, Any]]:
 
 def networks(config: Config) -> dict[str, classifiers.Classifier]:
     """Returns the networks of a configuration by name, trained now or before."""
+    command.keep_memory()
     command.use_compilation_cache(config.workdir)
     training, validation = (_source(config, split) for split in ("train", "validation"))
     folder = config.workdir / "checkpoints"
