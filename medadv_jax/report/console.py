@@ -8,12 +8,11 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from medadv_jax.report import formats
+from medadv_jax.report import formats, matrix
 from medadv_jax.report.rows import (
     Row,
     black,
     check,
-    direct,
     model,
     of_metric,
     setting,
@@ -128,32 +127,25 @@ def _name(row: Row, name: str) -> Text:
     return Text(f" {label}", style="cyan" if row["access"] == "noise" else "")
 
 
-def _transfer(chosen: Sequence[Row]) -> Table:
-    targets = list(unique(map(model, chosen)))
-    cells = {(setting(row), row["source"], model(row)): row for row in chosen}
-    own = {model(row): row["source"] for row in direct(chosen) if row["access"] == "white"}
+def _score(row: Row | None) -> Text:
+    if row is None:
+        return Text(formats.MISSING)
+    return Text(formats.score(row["score"]), style="bold" if row["access"] == "white" else "")
 
+
+def _transfer(chosen: Sequence[Row]) -> Table:
+    found = matrix.matrices(chosen)
     metric = formats.words(chosen[0]["metric"]).capitalize()
     view = _table(f"{metric}, examples of one model judged by another")
     view.add_column("perturbation", overflow="fold", max_width=26)
     view.add_column("made on", overflow="fold", max_width=18)
-    for name in targets:
-        view.add_column(name, justify="right", overflow="fold", max_width=14)
-    for spot in unique(map(setting, black(chosen))):
+    for name in found[0].targets:
+        view.add_column(Text(name), justify="right", overflow="fold", max_width=14)
+    for one in found:
         view.add_section()
-        made_on = unique(row["source"] for row in chosen if setting(row) == spot and row["source"])
-        for number, source in enumerate(made_on):
-            line = [cells.get((spot, source, name)) for name in targets]
+        for number, (source, line) in enumerate(zip(one.sources, one.cells, strict=True)):
             view.add_row(
-                "" if number else spot.label,
-                source,
-                *(
-                    Text(
-                        formats.score(row["score"]) if row else formats.MISSING,
-                        style="bold" if own.get(name) == source else "",
-                    )
-                    for name, row in zip(targets, line, strict=True)
-                ),
+                Text("" if number else one.setting.label), Text(source), *map(_score, line)
             )
     view.caption = "Bold: white box, the model's own examples."
     view.caption_justify = "left"

@@ -54,6 +54,16 @@ def test_black_box_is_a_matrix(rows):
     assert "judged by another" not in printed([r for r in rows if r["access"] != "black"])
 
 
+def test_a_name_is_no_markup(make_row):
+    name = "n [red] [/x]"
+    rows = [
+        make_row(name, access, name, 0.5, clean_score=0.9, eps=0.1, source=source)
+        for access, source in (("clean", None), ("white", name), ("black", "b [red]"))
+    ]
+    text = "".join(printed(rows).split())
+    assert text.count("n[red][/x]") == 5 and "b[red]" in text
+
+
 def test_another_metric_can_lead(rows):
     text = printed(rows, metric="balanced accuracy")
     assert text.startswith("Balanced accuracy")
