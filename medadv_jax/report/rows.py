@@ -52,7 +52,9 @@ _STRENGTH = re.compile(
 )
 
 
-_SYMBOLS = {"gaussiannoise": "σ", "riciannoise": "σ", "saliencymap": "γ"}
+_SYMBOLS = {"gaussiannoise": "σ", "riciannoise": "σ"} | dict.fromkeys(
+    ("saliencymap", "saliencymapattack", "jsma", "sma"), "γ"
+)
 
 
 class Setting(NamedTuple):

@@ -35,6 +35,7 @@ def test_wrong_rows_are_refused(make_row):
         ("pgd10", 0.01, "pgd10", "pgd10 ε\u00a00.01"),
         ("gaussian_noise", 0.1, "gaussian_noise", "gaussian_noise σ\u00a00.1"),
         ("SaliencyMap", 0.1, "SaliencyMap", "SaliencyMap γ\u00a00.1"),
+        ("jsma", 0.1, "jsma", "jsma γ\u00a00.1"),
         ("DeepFool", None, "DeepFool", "DeepFool"),
     ],
 )
