@@ -58,6 +58,7 @@ def write(
         or a recall does not fit the classes.
     """
     rows = check(rows)
+    chosen = of_metric(rows, metric)
     gallery.check(examples, class_names)
     check_recalls(recalls, class_names)
     _check(models)
@@ -83,7 +84,6 @@ def write(
         metric=metric,
         eps=eps,
     )
-    chosen = of_metric(rows, metric)
     panels = {"bars": figures.bars(chosen, eps), "curves": figures.curves(chosen)}
     heat_maps = [matrix.heat_map(found) for found in matrix.matrices(chosen)]
     drawn = [*panels["bars"], *panels["curves"], *heat_maps]
