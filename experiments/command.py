@@ -1,6 +1,7 @@
 """What every experiment's command does alike: flags, presets, errors, the compilation cache."""
 
 import ctypes
+import dataclasses
 import os
 import pathlib
 import sys
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 
 import jax
 import rich.console
+import rich.text
 import tyro
 
 C = TypeVar("C")
@@ -17,8 +19,8 @@ C = TypeVar("C")
 def run(main: Callable[[C], Any], presets: Mapping[str, C], module: str) -> None:
     """Runs an experiment from the command line: `--preset` chooses the defaults of all other flags.
 
-    A refused value or a missing file ends the command with one message and exit code 2; with the
-    environment variable MEDADV_TRACEBACK set, with Python's traceback.
+    A refused value, a missing file or a training that diverged ends the command with one message
+    and exit code 2; with the environment variable MEDADV_TRACEBACK set, with Python's traceback.
 
     Args:
       main: The experiment.
@@ -28,10 +30,11 @@ def run(main: Callable[[C], Any], presets: Mapping[str, C], module: str) -> None
     """
     try:
         main(parse(sys.argv[1:], presets, module))
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, FloatingPointError) as error:
         if "MEDADV_TRACEBACK" in os.environ:
             raise
-        rich.console.Console(stderr=True).print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        text = rich.text.Text.assemble(("error: ", "bold red"), str(error))
+        rich.console.Console(stderr=True).print(text, soft_wrap=True)
         sys.exit(2)
 
 
@@ -57,6 +60,27 @@ def parse(arguments: list[str], presets: Mapping[str, C], module: str) -> C:
     # An unknown preset is left to tyro, whose message lists the known ones.
     default = presets.get(chosen, next(iter(presets.values())))
     return tyro.cli(type(default), prog=f"python -m {module}", args=arguments, default=default)
+
+
+def words(config: Any, presets: Mapping[str, Any]) -> list[str]:
+    """Returns the flags that make a configuration, whether it came from a command or from Python.
+
+    Args:
+      config: An instance of the presets' dataclass.
+      presets: The configurations to start from.
+
+    Returns:
+      Words that `parse` turns into the same configuration.
+    """
+    base = presets[config.preset]
+    found = [] if base is next(iter(presets.values())) else [f"--preset={config.preset}"]
+    for field in dataclasses.fields(config):
+        value, flag = getattr(config, field.name), "--" + field.name.replace("_", "-")
+        if isinstance(value, tuple) and value != getattr(base, field.name):
+            found += [flag, *map(str, value)]
+        elif value != getattr(base, field.name):
+            found.append(f"{flag}={value}")
+    return found
 
 
 def use_compilation_cache(workdir: pathlib.Path) -> None:

@@ -11,7 +11,6 @@ that it takes minutes on two CPU cores and needs no download. On real images:
 
 import dataclasses
 import pathlib
-import sys
 from typing import Any, Literal
 
 import jax
@@ -249,7 +248,9 @@ def _report(
         examples=evaluate.examples(found),
         recalls=report.recalls(evaluate.parts(found), test),
         eps=config.eps,
-        reproduce=provenance.facts(["-m", "experiments.skin", *sys.argv[1:]], config.seed),
+        reproduce=provenance.facts(
+            ["-m", "experiments.skin", *command.words(config, PRESETS)], config.seed
+        ),
     )
 
 

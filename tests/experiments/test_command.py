@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 import re
 import subprocess
@@ -24,6 +25,31 @@ def test_epochs_are_for_all_networks_or_one_each():
     assert [skin.settings(config, name).epochs for name in config.models] == [5, 3]
     config = skin.Config(epochs=(7,))
     assert [skin.settings(config, name).epochs for name in config.models] == [7, 7, 7]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        skin.Config(),
+        skin.Config(eps=0.02, models=("mobilenet", "inception_v3"), limit=None, sweep=()),
+        dataclasses.replace(skin.PRESETS["paper"], data="folder", data_dir=pathlib.Path("a b")),
+        dataclasses.replace(skin.PRESETS["paper"], epochs=(3, 4, 5), limit=7, name="x"),
+    ],
+)
+def test_flags_make_the_configuration_again(config):
+    flags = command.words(config, skin.PRESETS)
+    assert command.parse(flags, skin.PRESETS, "experiments.skin") == config
+
+
+@pytest.mark.parametrize("kind", [ValueError, FloatingPointError])
+def test_a_message_is_no_markup(kind, capsys, monkeypatch):
+    def fail(config):
+        raise kind("got [red] and [/x]")
+
+    monkeypatch.setattr("sys.argv", ["skin"])
+    with pytest.raises(SystemExit, match="2"):
+        command.run(fail, skin.PRESETS, "experiments.skin")
+    assert capsys.readouterr().err == "error: got [red] and [/x]\n"
 
 
 def test_help_documents_every_flag(capsys):
