@@ -136,8 +136,13 @@ def _depthwise_shifted(x: Array, kernel: Array, strides: int, padding: Padding) 
     """The sum of shifted products, with a gradient of its own.
 
     The gradient that jax derives keeps nine copies of the input and adds nine padded arrays, and
-    is two to four times slower. Its price: no forward-mode differentiation (`jax.jvp`) on CPU.
+    is two to four times slower. Its price: on CPU there is no forward-mode differentiation
+    (`jax.jvp`) of the value; that of the gradient, a Hessian-vector product, there is.
     """
+    return _depthwise_plain(x, kernel, strides, padding)
+
+
+def _depthwise_plain(x: Array, kernel: Array, strides: int, padding: Padding) -> Array:
     before, after = _pads(x.shape, kernel.shape, strides, padding)
     x = _pad(x, before, after)
     rows, columns = (
@@ -148,7 +153,8 @@ def _depthwise_shifted(x: Array, kernel: Array, strides: int, padding: Padding) 
 
 
 def _depthwise_forward(x: Array, kernel: Array, strides: int, padding: Padding) -> Any:
-    return _depthwise_shifted(x, kernel, strides, padding), (x, kernel)
+    # Not the function with a gradient of its own, which would refuse to be pushed forward.
+    return _depthwise_plain(x, kernel, strides, padding), (x, kernel)
 
 
 def _depthwise_backward(strides: int, padding: Padding, saved: Any, slope: Array) -> Any:

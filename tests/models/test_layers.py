@@ -38,6 +38,18 @@ def test_depthwise_is_differentiable_twice_and_mapped(key):
     chex.assert_trees_all_close(shifted, grouped, rtol=1e-3, atol=1e-3)
 
 
+def test_depthwise_has_hessian_vector_products(key):
+    x, push = jax.random.normal(key, (2, 2, 6, 5, 4))
+    kernel = jnp.linspace(-1, 1, 36).reshape(3, 3, 1, 4)
+
+    def product(form):
+        loss = lambda x, k: jnp.sum(jnp.sin(form(x, k, 2, "SAME")))
+        return jax.jvp(jax.grad(loss, argnums=(0, 1)), (x, kernel), (push, kernel[::-1]))[1]
+
+    shifted, grouped = map(product, (layers._depthwise_shifted, layers._depthwise_grouped))
+    chex.assert_trees_all_close(shifted, grouped, rtol=1e-4, atol=1e-4)
+
+
 def test_depthwise_takes_the_form_of_the_device(monkeypatch):
     def primitives():
         # A new function each time: jax would return the first trace of an old one.
