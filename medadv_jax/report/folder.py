@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medadv_jax.evaluate import Picture
-from medadv_jax.report import figures, files, gallery, matrix, sheet, store
+from medadv_jax.report import figures, files, gallery, matrix, store
 from medadv_jax.report.page import Content, render
 from medadv_jax.report.recall import Recall, check as check_recalls
 from medadv_jax.report.rows import Row, check, of_metric
@@ -105,6 +105,6 @@ def _write_figures(
 ) -> None:
     written = [files.replace(folder / f"{panel.name}.svg", panel.svg) for panel in panels]
     if examples:
-        written.append(files.replace(folder / "examples.png", sheet.png(examples, class_names)))
+        written.append(files.replace(folder / "examples.png", gallery.sheet(examples, class_names)))
     for old in {*folder.glob("*.svg"), *folder.glob("*.png")} - set(written):
         old.unlink()

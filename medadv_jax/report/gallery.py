@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from medadv_jax.evaluate import Picture
 from medadv_jax.report import formats
 from medadv_jax.report.rows import Setting, headline
+from medadv_jax.report.svg import MUTED
 
 BUDGET = 3_000_000
 """Bytes of pictures in a page, so that a page stays below 5 MB."""
@@ -21,6 +24,7 @@ LIMIT = 24
 """Pictures in a page; of more, the most telling are chosen."""
 _NICE = (1, 2, 5)
 _SMALL = 128
+_ROWS = 8
 
 
 def check(examples: Sequence[Picture], class_names: Sequence[str]) -> None:
@@ -149,3 +153,35 @@ def _right(example: Picture) -> bool:
 def _turns(groups: list[list[int]]) -> Iterator[list[int]]:
     while any(groups):
         yield from (group for group in groups if group)
+
+
+def sheet(examples: Sequence[Picture], class_names: Sequence[str]) -> bytes:
+    """Returns a PNG file with a row an example: clean, perturbation enlarged, perturbed.
+
+    Args:
+      examples: What to show; the first eight are drawn, more would be too small to see.
+      class_names: Names of the classes.
+    """
+    shown = examples[:_ROWS]
+    figure = Figure(figsize=(7.2, 2.5 * len(shown)), layout="constrained")
+    grid = figure.subplots(len(shown), 3, squeeze=False)
+    for axes, example in zip(grid, shown, strict=True):
+        change, factor = enlarged(example.clean, example.perturbed)
+        before = said(example.clean_probabilities, class_names)
+        after = said(example.perturbed_probabilities, class_names)
+        _draw(axes[0], example.clean, f"clean: {class_names[int(example.label)]}")
+        _draw(axes[1], change, f"{setting(example).label}, × {factor}")
+        _draw(axes[2], example.perturbed, "perturbed")
+        axes[0].set_xlabel(f"{example.model}: {before}", fontsize=8)
+        axes[2].set_xlabel(f"{example.model}: {after}", fontsize=8)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150)
+    return file.getvalue()
+
+
+def _draw(axes: Axes, image: np.ndarray, title: str) -> None:
+    axes.imshow(unit(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, fontsize=8, color=MUTED, fontweight="normal")

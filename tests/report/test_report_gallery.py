@@ -4,7 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from medadv_jax.report import gallery, sheet
+from medadv_jax.report import gallery
 
 
 def test_perturbation_is_enlarged_round_grey(gallery_examples):
@@ -78,6 +78,6 @@ def test_of_many_examples_every_attack_and_model_has_its_turn(gallery_examples):
 
 
 def test_sheet_is_a_picture(gallery_examples):
-    content = sheet.png(gallery_examples, ("nevus", "melanoma", "carcinoma"))
+    content = gallery.sheet(gallery_examples, ("nevus", "melanoma", "carcinoma"))
     width, height = PIL.Image.open(io.BytesIO(content)).size
     assert (width, height) == (1080, 750)
