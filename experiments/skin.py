@@ -131,7 +131,7 @@ def main(config: Config) -> list[dict[str, Any]]:
       The rows of the report.
     """
     trained = networks(config)
-    test = _source(config, "test")
+    test = source(config, "test")
     if config.limit is not None:
         test = test.take(config.limit, seed=config.seed)
     found = evaluate.run(
@@ -158,7 +158,7 @@ def networks(config: Config) -> dict[str, classifiers.Classifier]:
     """Returns the networks of a configuration by name, trained now or before."""
     command.keep_memory()
     command.use_compilation_cache(config.workdir)
-    training, validation = (_source(config, split) for split in ("train", "validation"))
+    training, validation = (source(config, split) for split in ("train", "validation"))
     folder = config.workdir / "checkpoints"
     return {
         name: classifiers.classifier(settings(config, name), training, validation, folder)
@@ -171,7 +171,8 @@ def run_folder(config: Config) -> pathlib.Path:
     return config.workdir / (config.name or f"{config.data}-eps{config.eps:g}")
 
 
-def _source(config: Config, split: str) -> data.Source:
+def source(config: Config, split: str) -> data.Source:
+    """Returns a split of the data of a configuration."""
     drawn = config.data == "lesion_phantom"
     options: dict[str, Any] = dict(size=max(96, config.image_size)) if drawn else {}
     return data.load(config.data, split, config.data_dir, **options)
