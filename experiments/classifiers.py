@@ -161,7 +161,6 @@ def _hash(settings: Settings, *sources: data.Source) -> str:
     """Names what decides the trained weights: the settings, and the records trained on."""
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(settings), sort_keys=True).encode())
     for source in sources:
-        digest.update(source.description.encode())
-        for field in ("image_id", "label"):
-            digest.update("\n".join(map(str, source.column(field))).encode())
+        numbers = None if source.numbers is None else source.numbers.tolist()
+        digest.update(repr((source.name, source.split, source.fingerprint, numbers)).encode())
     return digest.hexdigest()[:10]

@@ -52,6 +52,7 @@ def prepare(table: Table, split: str, cache_dir: pathlib.Path) -> Source:
         description=table.description,
         records=Records(table, folder, split),
         columns=columns,
+        fingerprint=folder.name,
     )
 
 

@@ -24,6 +24,7 @@ class Source:
       records: The records as prepared.
       columns: Every field of the records but the image, one array a field.
       numbers: Which of `records` this source holds, in which order; `None` for all of them.
+      fingerprint: Changes when the files or the options behind the records change.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Source:
     records: Sequence[Mapping[str, Any]]
     columns: Mapping[str, np.ndarray]
     numbers: np.ndarray | None = None
+    fingerprint: str = ""
 
     @property
     def num_classes(self) -> int:

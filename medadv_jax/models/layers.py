@@ -16,10 +16,6 @@ Padding: TypeAlias = str | tuple[tuple[int, int], tuple[int, int]]
 """'SAME', 'VALID', or the zeros before and after each side: ((top, bottom), (left, right))."""
 
 
-# He et al. 2015 for ReLU; uniform, because drawing normals doubles the time `init` compiles.
-kernel_init = nn.initializers.he_uniform()
-
-
 class ConvBN(nn.Module):
     """Convolution without bias, batch normalisation, activation.
 
@@ -63,7 +59,7 @@ class DepthwiseConvBN(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b i j c"]:
         """Returns the feature map, with the channels of the input."""
-        kernel = self.param("kernel", kernel_init, (3, 3, 1, x.shape[-1]))
+        kernel = self.param("kernel", nn.initializers.he_uniform(), (3, 3, 1, x.shape[-1]))
         x = depthwise_conv(x, kernel, self.strides, self.padding)
         return self.activation(batch_norm("bn", train)(x))
 

@@ -58,10 +58,11 @@ def supervised(
       The objective.
     """
     weights = None if class_weights is None else jnp.asarray(class_weights, jnp.float32)
-    shift = 0.0 if logit_adjustment is None else jnp.asarray(logit_adjustment, jnp.float32)
+    shift = jnp.asarray(0.0 if logit_adjustment is None else logit_adjustment, jnp.float32)
 
     def mean_loss(logits: Array, batch: Batch) -> Array:
-        each = jax.vmap(lambda one, label: loss(one + shift, label))(logits, batch.labels)
+        classes_last = shift.reshape((1,) * (logits.ndim - 2) + (-1,))
+        each = jax.vmap(lambda one, label: loss(one + classes_last, label))(logits, batch.labels)
         if weights is not None:
             each = each * weights[batch.labels]
         return jnp.sum(jnp.where(batch.mask, each, 0)) / jnp.maximum(jnp.sum(batch.mask), 1)

@@ -75,7 +75,7 @@ def test_finite_and_statistics_change_in_training_only(name):
     for path, old in jax.tree_util.tree_leaves_with_path(variables["batch_stats"]):
         new = functools.reduce(lambda node, entry: node[entry.key], path, learnt)
         assert not np.array_equal(new, old), path
-    assert float(jnp.std(evaluated)) > 1e-4  # he_uniform keeps the signal through the depth
+    assert float(jnp.std(evaluated)) > 1e-4  # the signal is not lost in the depth
 
 
 @NETS
