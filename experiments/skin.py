@@ -132,8 +132,8 @@ def main(config: Config) -> list[dict[str, Any]]:
     """
     trained = networks(config)
     test = source(config, "test")
-    if config.limit is not None:
-        test = test.take(config.limit, seed=config.seed)
+    # Drawn at random even when all are taken: the report shows the first, of many classes then.
+    test = test.take(config.limit or len(test), seed=config.seed)
     found = evaluate.run(
         jax.random.key(config.seed),
         {name: network.predict for name, network in trained.items()},

@@ -147,7 +147,8 @@ def _area(value: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.nd
     order = np.argsort(value, kind="stable")
     # Equal values are one step of the ROC curve: sum their weights first.
     starts = np.flatnonzero(np.diff(value[order], prepend=np.nan))
-    total = lambda members: np.add.reduceat((weights * members)[..., order], starts, axis=-1)
+    ordered, positive = weights[..., order], positive[order]
+    total = lambda members: np.add.reduceat(ordered * members, starts, axis=-1)
     above, below = total(positive), total(~positive)
     pairs = above * (np.cumsum(below, axis=-1) - below / 2)
     return _ratio(pairs.sum(axis=-1), above.sum(axis=-1) * below.sum(axis=-1))
