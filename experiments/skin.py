@@ -52,6 +52,9 @@ class Config:
     """Data set; lesion_phantom is synthetic and needs no folder."""
     data_dir: pathlib.Path | None = None
     """Folder of the data set, in its published layout; it is only read."""
+    csv: str | None = None
+    """Table of --data=folder, a file in --data-dir: columns image and label and, where known,
+    group (the lesion) and split. Without it each subfolder is a class."""
     image_size: int = 75
     """Side of the images in pixels, at least 75: what the Inception networks need."""
     width: float = 0.25
@@ -100,6 +103,10 @@ class Config:
                 (self.data_dir is None) == (self.data == "lesion_phantom"),
                 f"--data-dir is the folder of a data set on disk; got --data={self.data} and "
                 f"--data-dir={self.data_dir}",
+            ),
+            (
+                self.csv is None or self.data == "folder",
+                f"--csv is the table of --data=folder; got --data={self.data}",
             ),
         )
         for holds, rule in rules:
@@ -173,8 +180,11 @@ def run_folder(config: Config) -> pathlib.Path:
 
 def source(config: Config, split: str) -> data.Source:
     """Returns a split of the data of a configuration."""
-    drawn = config.data == "lesion_phantom"
-    options: dict[str, Any] = dict(size=max(96, config.image_size)) if drawn else {}
+    options: dict[str, Any] = {}
+    if config.data == "lesion_phantom":
+        options["size"] = max(96, config.image_size)
+    if config.data == "folder":
+        options["csv"] = config.csv
     return data.load(config.data, split, config.data_dir, **options)
 
 

@@ -69,6 +69,7 @@ def test_help_documents_every_flag(capsys):
         (["--epochs", "3", "4"], r"--epochs is one number or one for each of --models"),
         (["--limit=0"], "--limit is at least 1; got 0"),
         (["--data=ham10000"], "--data-dir is the folder.*--data=ham10000"),
+        (["--csv=labels.csv"], "--csv is the table of --data=folder; got --data=lesion_phantom"),
         (["--data-dir=somewhere"], "--data-dir is the folder.*--data=lesion_phantom"),
     ],
 )
