@@ -60,17 +60,19 @@ class Config:
     width: float = 0.25
     """Factor of the number of channels in each layer; 1 is the network as published."""
     depth: Literal["shallow", "full"] = "shallow"
-    """full repeats the blocks as published; shallow has one block in each stage."""
-    epochs: tuple[int, ...] = (12,)
+    """full repeats the blocks as published; shallow has one in each stage of the Inceptions."""
+    epochs: tuple[int, ...] = (8,)
     """Passes over the training images: one number, or one for each network of --models."""
     batch_size: int = 64
     """Images in a training step and in a step of an attack."""
     learning_rate: float = 2e-3
     """Peak of the learning rate (AdamW, linear warm-up, cosine decay)."""
-    limit: int | None = 200
+    limit: int | None = 128
     """Most test images to evaluate, drawn at random; None for all."""
     pgd_steps: int = 10
     """Steps of pgd, each eps/4 long."""
+    saliency_pairs: int = 4
+    """Pairs of features that saliency_map changes by one look at the gradients; 1 as published."""
     seed: int = 0
     """Seed of the initialisation, the order of the data, the augmentation and the attacks."""
     workdir: pathlib.Path = pathlib.Path("runs/skin")
@@ -98,6 +100,10 @@ class Config:
             (self.learning_rate > 0, f"--learning-rate is positive; got {self.learning_rate}"),
             (self.limit is None or self.limit >= 1, f"--limit is at least 1; got {self.limit}"),
             (self.pgd_steps >= 1, f"--pgd-steps is at least 1; got {self.pgd_steps}"),
+            (
+                self.saliency_pairs >= 1,
+                f"--saliency-pairs is at least 1; got {self.saliency_pairs}",
+            ),
             (self.seed >= 0, f"--seed is at least 0; got {self.seed}"),
             (
                 (self.data_dir is None) == (self.data == "lesion_phantom"),
@@ -123,6 +129,7 @@ PRESETS = {
         epochs=(90,),
         limit=None,
         pgd_steps=40,
+        saliency_pairs=1,
         preset="paper",
     ),
 }
@@ -192,8 +199,8 @@ def settings(config: Config, name: str) -> classifiers.Settings:
     """Returns how one of the networks is trained."""
     each = config.epochs * (len(config.models) if len(config.epochs) == 1 else 1)
     options: dict[str, Any] = dict(width=config.width)
-    if config.depth == "shallow":
-        options["repeats"] = (1, 1, 1, 1, 1) if name == "mobilenet" else (1, 1, 1)
+    if config.depth == "shallow" and name != "mobilenet":
+        options["repeats"] = (1, 1, 1)
     return classifiers.Settings(
         model=name,
         options=options,
@@ -215,7 +222,7 @@ def perturbations(config: Config) -> dict[str, list[Any]]:
         "fgsm": [attacks.FGSM(eps=eps) for eps in sizes],
         "pgd": [attacks.PGD(eps=eps, steps=config.pgd_steps, until_fooled=True) for eps in sizes],
         "deepfool": [attacks.DeepFool()],
-        "saliency_map": [attacks.SaliencyMap()],
+        "saliency_map": [attacks.SaliencyMap(per_step=config.saliency_pairs)],
     }
     return {name: made[name] for name in config.attacks}
 

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 def test_flags_override_their_preset():
     assert command.parse([], skin.PRESETS, "experiments.skin") == skin.Config()
     quick = command.parse(["--eps=0.02", "--models", "mobilenet"], skin.PRESETS, "experiments.skin")
-    assert quick.eps == 0.02 and quick.models == ("mobilenet",) and quick.epochs == (12,)
+    assert quick.eps == 0.02 and quick.models == ("mobilenet",) and quick.epochs == (8,)
     for words in (["--preset=paper"], ["--preset", "paper"]):
         paper = command.parse([*words, "--epochs=3"], skin.PRESETS, "experiments.skin")
         assert (paper.preset, paper.image_size, paper.epochs) == ("paper", 299, (3,))
