@@ -34,7 +34,7 @@ class Config:
     """Size of the perturbations: the largest change of a pixel for fgsm, pgd, uniform and sign
     noise, the standard deviation of gaussian noise; in units of the pixel range [0, 1].
     deepfool takes what it needs, saliency_map changes few pixels by any amount."""
-    sweep: tuple[float, ...] = (0.0005, 0.001, 0.002, 0.004, 0.02)
+    sweep: tuple[float, ...] = (0.0005, 0.001, 0.002, 0.004)
     """Further sizes, for the curves of score against eps."""
     models: tuple[Model, ...] = ("inception_v3", "inception_v4", "mobilenet")
     """Networks to train and to attack; each is also attacked with the examples of the others."""
@@ -60,7 +60,7 @@ class Config:
     width: float = 0.25
     """Factor of the number of channels in each layer; 1 is the network as published."""
     depth: Literal["shallow", "full"] = "shallow"
-    """full repeats the blocks as published; shallow has one in each stage of the Inceptions."""
+    """full repeats the blocks as published; shallow has one block in each stage."""
     epochs: tuple[int, ...] = (8,)
     """Passes over the training images: one number, or one for each network of --models."""
     batch_size: int = 64
@@ -199,8 +199,8 @@ def settings(config: Config, name: str) -> classifiers.Settings:
     """Returns how one of the networks is trained."""
     each = config.epochs * (len(config.models) if len(config.epochs) == 1 else 1)
     options: dict[str, Any] = dict(width=config.width)
-    if config.depth == "shallow" and name != "mobilenet":
-        options["repeats"] = (1, 1, 1)
+    if config.depth == "shallow":
+        options["repeats"] = (1,) * (5 if name == "mobilenet" else 3)
     return classifiers.Settings(
         model=name,
         options=options,
