@@ -21,13 +21,34 @@ class NoiseState(NamedTuple):
     flat: Bool[Array, ""]
 
 
-def finished(image: Image) -> NoiseState:
-    """Returns the state that ends with an image, clipped to [0, 1]."""
-    return NoiseState(jnp.clip(image, 0, 1), jnp.array(True), jnp.array(False))
+class Noise:
+    """What every noise does alike; one of them says how it perturbs an image."""
+
+    noise = True
+
+    def perturb(self, key: PRNGKey, image: Image) -> Image:
+        """Returns the noisy image, not yet clipped."""
+        raise TypeError(f"{type(self).__name__} does not say how it perturbs an image.")
+
+    def max_steps(self, shape: tuple[int, ...]) -> int:
+        """Returns 0: all is done in `init`."""
+        return 0
+
+    def init(
+        self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
+    ) -> NoiseState:
+        """Returns the perturbed image."""
+        checks.untargeted(self, target)
+        perturbed = jnp.clip(self.perturb(key, image), 0, 1)
+        return NoiseState(perturbed, jnp.array(True), jnp.array(False))
+
+    def step(self, predict: Any, state: NoiseState) -> NoiseState:
+        """Returns the state as it is."""
+        return state
 
 
 @attack
-class GaussianNoise:
+class GaussianNoise(Noise):
     r"""Independent normal noise on every pixel, $x + \sigma n$ with $n \sim N(0, 1)$.
 
     Args:
@@ -35,31 +56,19 @@ class GaussianNoise:
     """
 
     sigma: Scalar
-    noise = True
     size = "sigma"
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError unless sigma is a finite number of at least 0."""
         checks.number("sigma", self.sigma, 0)
 
-    def max_steps(self, shape: tuple[int, ...]) -> int:
-        """Returns 0: all is done in `init`."""
-        return 0
-
-    def init(
-        self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
-    ) -> NoiseState:
-        """Returns the perturbed image."""
-        checks.untargeted(self, target)
-        return finished(image + self.sigma * jax.random.normal(key, image.shape))
-
-    def step(self, predict: Any, state: NoiseState) -> NoiseState:
-        """Returns the state as it is."""
-        return state
+    def perturb(self, key: PRNGKey, image: Image) -> Image:
+        """Returns the noisy image, not yet clipped."""
+        return image + self.sigma * jax.random.normal(key, image.shape)
 
 
 @attack
-class UniformNoise:
+class UniformNoise(Noise):
     r"""Independent uniform noise on every pixel, $x + u$ with $u \sim U(-\epsilon, \epsilon)$.
 
     Args:
@@ -67,31 +76,19 @@ class UniformNoise:
     """
 
     eps: Scalar
-    noise = True
     size = "eps"
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError unless eps lies in [0, 1]."""
         checks.radius("eps", self.eps, "linf")
 
-    def max_steps(self, shape: tuple[int, ...]) -> int:
-        """Returns 0: all is done in `init`."""
-        return 0
-
-    def init(
-        self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
-    ) -> NoiseState:
-        """Returns the perturbed image."""
-        checks.untargeted(self, target)
-        return finished(image + self.eps * jax.random.uniform(key, image.shape, minval=-1.0))
-
-    def step(self, predict: Any, state: NoiseState) -> NoiseState:
-        """Returns the state as it is."""
-        return state
+    def perturb(self, key: PRNGKey, image: Image) -> Image:
+        """Returns the noisy image, not yet clipped."""
+        return image + self.eps * jax.random.uniform(key, image.shape, minval=-1.0)
 
 
 @attack
-class SignNoise:
+class SignNoise(Noise):
     r"""Every pixel moves by $+\epsilon$ or $-\epsilon$ at random: a corner of the ball.
 
     It is as large as what FGSM does, and so the fair control for it.
@@ -101,24 +98,12 @@ class SignNoise:
     """
 
     eps: Scalar
-    noise = True
     size = "eps"
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError unless eps lies in [0, 1]."""
         checks.radius("eps", self.eps, "linf")
 
-    def max_steps(self, shape: tuple[int, ...]) -> int:
-        """Returns 0: all is done in `init`."""
-        return 0
-
-    def init(
-        self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
-    ) -> NoiseState:
-        """Returns the perturbed image."""
-        checks.untargeted(self, target)
-        return finished(image + self.eps * jax.random.rademacher(key, image.shape, jnp.float32))
-
-    def step(self, predict: Any, state: NoiseState) -> NoiseState:
-        """Returns the state as it is."""
-        return state
+    def perturb(self, key: PRNGKey, image: Image) -> Image:
+        """Returns the noisy image, not yet clipped."""
+        return image + self.eps * jax.random.rademacher(key, image.shape, jnp.float32)
