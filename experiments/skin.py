@@ -16,7 +16,7 @@ from typing import Any, Literal
 import jax
 import rich
 
-from experiments import classifiers, command, provenance
+from experiments import classifiers, command, provenance, trained
 from medadv_jax import attacks, data, evaluate, metrics, report
 
 Model = Literal["inception_v3", "inception_v4", "mobilenet"]
@@ -144,13 +144,13 @@ def main(config: Config) -> list[dict[str, Any]]:
     Returns:
       The rows of the report.
     """
-    trained = networks(config)
+    nets = networks(config)
     test = source(config, "test")
     # Drawn at random even when all are taken: the report shows the first, of many classes then.
     test = test.take(config.limit or len(test), seed=config.seed)
     found = evaluate.run(
         jax.random.key(config.seed),
-        {name: network.predict for name, network in trained.items()},
+        {name: network.predict for name, network in nets.items()},
         perturbations(config),
         data.batches(test, config.batch_size, image_size=config.image_size),
         metric=scores(test.num_classes),
@@ -162,13 +162,13 @@ def main(config: Config) -> list[dict[str, Any]]:
         groups=test.column(test.group),
         info=dict(task="skin", data=config.data, seed=config.seed),
     )
-    page = _report(config, trained, test, found, rows)
+    page = _report(config, nets, test, found, rows)
     rich.print(report.table(rows))
     rich.print(f"Report: {page}")
     return rows
 
 
-def networks(config: Config) -> dict[str, classifiers.Classifier]:
+def networks(config: Config) -> dict[str, trained.Trained]:
     """Returns the networks of a configuration by name, trained now or before."""
     command.keep_memory()
     command.use_compilation_cache(config.workdir)
@@ -238,7 +238,7 @@ def scores(num_classes: int) -> tuple[metrics.Metric, ...]:
 
 def _report(
     config: Config,
-    trained: dict[str, classifiers.Classifier],
+    nets: dict[str, trained.Trained],
     test: data.Source,
     found: evaluate.Evaluation,
     rows: list[dict[str, Any]],
@@ -253,7 +253,7 @@ def _report(
             training_steps=network.steps,
             best_step=network.step,
         )
-        for name, network in trained.items()
+        for name, network in nets.items()
     ]
     return report.write(
         run_folder(config),

@@ -1,0 +1,131 @@
+"""Trained networks: trained once, then reused while the settings and the data stay the same."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+
+from medadv_jax import data, models, train
+from medadv_jax.types import Batch, Predict
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that decides a trained network besides its data; a task adds its own.
+
+    Attributes:
+      model: Name of the network, as in `models.create`.
+      options: Its options, such as `width`.
+      epochs: Passes over the training split.
+      batch_size: Images in a step.
+      learning_rate: Its peak; warmed up, then decayed by a cosine.
+      optimizer: See `train.optimizer`.
+      weight_decay: See `train.optimizer`.
+      averaging: Decay of the moving average of the weights that is evaluated.
+      strength: Strength of the augmentation.
+      patience: Validations (20 a training) without a better score after which training stops.
+      seed: Seed of the initialisation, the order of the data, and the augmentation.
+    """
+
+    model: str
+    options: dict
+    epochs: int
+    batch_size: int
+    learning_rate: float = 2e-3
+    optimizer: str = "adamw"
+    weight_decay: float = 0.05
+    averaging: float = 0.999
+    strength: float = 1.0
+    patience: int | None = None
+    seed: int = 0
+
+
+class Trained(NamedTuple):
+    """A trained network.
+
+    Attributes:
+      name: Name of the network.
+      predict: The network in evaluation mode.
+      parameters: How many parameters it has.
+      step: The training step that its weights are from, the best by validation.
+      steps: Training steps taken.
+      directory: Where its checkpoints lie.
+    """
+
+    name: str
+    predict: Predict
+    parameters: int
+    step: int
+    steps: int
+    directory: pathlib.Path
+
+
+def network(
+    settings: Settings,
+    training: data.Source,
+    validation: data.Source,
+    directory: pathlib.Path,
+    *,
+    image_shape: tuple[int, ...],
+    objective: Callable[[nn.Module], train.Objective],
+    batches: Callable[[int], Iterable[Batch]],
+    score: Callable[[Predict], float],
+    progress: bool = True,
+) -> Trained:
+    """Trains a network, goes on with its training, or reads it when it was trained before.
+
+    Args:
+      settings: What to train and how.
+      training: Records to train on.
+      validation: Records whose score chooses the step.
+      directory: The checkpoints go to a folder in it, named by the network and a hash of the
+        settings and the data.
+      image_shape: `(h, w, c)` of the images that it is initialised for.
+      objective: Makes the objective of the network.
+      batches: `batches(n)` iterates over the endless training batches from the n-th on.
+      score: Score on the validation records, the higher the better.
+      progress: Whether a progress bar is shown.
+
+    Returns:
+      The trained network.
+    """
+    model = models.create(settings.model, training.num_classes, **settings.options)
+    folder = directory / f"{settings.model}-{_hash(settings, training, validation)}"
+    steps = max(1, settings.epochs * len(training) // settings.batch_size)
+    fit = train.fit(
+        jax.random.key(settings.seed),
+        lambda key: models.init(key, model, image_shape),
+        objective(model),
+        train.optimizer(
+            settings.optimizer,
+            settings.learning_rate,
+            steps,
+            weight_decay=settings.weight_decay,
+        ),
+        batches,
+        steps=steps,
+        every=-(-steps // 20),
+        validate=lambda variables: score(models.bind(model, variables)),
+        patience=settings.patience,
+        averaging=settings.averaging,
+        directory=folder,
+        progress=f"training {settings.model}" if progress else None,
+    )
+    predict = models.bind(model, fit.variables)
+    return Trained(
+        settings.model, predict, models.count(fit.variables), fit.step, len(fit.losses), folder
+    )
+
+
+def _hash(settings: Settings, *sources: data.Source) -> str:
+    """Names what decides the trained weights: the settings, and the records trained on."""
+    digest = hashlib.sha256(json.dumps(dataclasses.asdict(settings), sort_keys=True).encode())
+    for source in sources:
+        numbers = None if source.numbers is None else source.numbers.tolist()
+        digest.update(repr((source.name, source.split, source.fingerprint, numbers)).encode())
+    return digest.hexdigest()[:10]
