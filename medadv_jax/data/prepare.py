@@ -13,7 +13,8 @@ import numpy as np
 import rich.console
 import rich.progress
 
-from medadv_jax.data.records import Records, builder, checked
+from medadv_jax.data import dense
+from medadv_jax.data.records import Records, builder, stored
 from medadv_jax.data.source import Source
 from medadv_jax.data.table import Part, Table
 
@@ -60,6 +61,8 @@ def _fingerprint(table: Table) -> str:
     """Returns a name that changes with the input, the options and the format."""
     fields = {name: np.dtype(dtype).str for name, dtype in table.fields.items()}
     recipe = (FORMAT, table.name, table.class_names, sorted(fields.items()), table.fingerprint)
+    if table.dense:
+        recipe = (*recipe, dense.FORMAT)
     return hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
 
 
@@ -76,7 +79,8 @@ def _write(table: Table, folder: pathlib.Path) -> None:
     temporary = folder.with_suffix(".incomplete")
     if temporary.exists():  # of a preparation that was killed
         shutil.rmtree(temporary)
-    columns = {split: {field: [] for field in ("label", *table.fields)} for split in table.splits}
+    fields = (*(() if table.dense else ("label",)), *table.fields)
+    columns = {split: {field: [] for field in fields} for split in table.splits}
     parts = {split: _watched(table, split, columns[split]) for split in table.splits}
     try:
         # TFDS prints where it writes; the folder's final name is another.
@@ -104,6 +108,6 @@ def _watched(table: Table, split: str, columns: Mapping[str, list]) -> Part:
         ):
             for field, column in columns.items():
                 column.append(record[field])
-            yield name, checked(name, record)
+            yield name, stored(table, name, record)
 
     return Part(part.size, start)

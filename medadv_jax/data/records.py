@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
+from medadv_jax.data import dense
 from medadv_jax.data.table import Part, Table
 
 SHARD = 256
@@ -41,31 +42,44 @@ def builder(table: Table, folder: pathlib.Path, parts: Mapping[str, Part] | None
                 field: tfds.features.Text() if dtype is str else tfds.features.Scalar(dtype)
                 for field, dtype in table.fields.items()
             }
+            encoded = dict(image=tfds.features.Text(), label=tfds.features.Text())  # any bytes
+            decoded = dict(
+                image=tfds.features.Image(),
+                label=tfds.features.ClassLabel(names=list(table.class_names)),
+            )
             return tfds.core.DatasetInfo(
                 builder=self,
                 description=table.description,
                 homepage=table.homepage,
                 features=tfds.features.FeaturesDict(
-                    dict(
-                        image=tfds.features.Image(),
-                        label=tfds.features.ClassLabel(names=list(table.class_names)),
-                        **metadata,
-                    )
+                    {**(encoded if table.dense else decoded), **metadata}
                 ),
                 disable_shuffling=True,
             )
 
         def _shard_iterators_per_split(self, dl_manager):
             del dl_manager
-            return {split: _shards(part) for split, part in (parts or {}).items()}
+            size = table.shard or SHARD
+            return {split: _shards(part, size) for split, part in (parts or {}).items()}
 
     return Builder(data_dir=folder, file_format="array_record")
 
 
-def _shards(part: Part) -> list[Any]:
+def _shards(part: Part, size: int) -> list[Any]:
     """Returns functions that give the records of one file each, to be called in order."""
     whole = iter(part.start())
-    return [functools.partial(itertools.islice, whole, SHARD)] * -(-part.size // SHARD)
+    return [functools.partial(itertools.islice, whole, size)] * -(-part.size // size)
+
+
+def stored(table: Table, name: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a record of a table, checked, as it is written.
+
+    Raises:
+      ValueError: See `checked`, and `dense.encoded` for a dense table.
+    """
+    if table.dense:
+        return dense.encoded(name, record, len(table.class_names))
+    return checked(name, record)
 
 
 def checked(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +133,8 @@ class Records(Sequence[dict[str, Any]]):
 
         # PIL decodes the image below: TFDS would use OpenCV where it is installed, whose JPEG
         # decoder gives other pixels.
-        decoders = dict(image=tfds.decode.SkipDecoding())
+        self._dense = table.dense
+        decoders = None if table.dense else dict(image=tfds.decode.SkipDecoding())
         self._records = builder(table, folder).as_data_source(split, decoders=decoders)
 
     def __len__(self) -> int:
@@ -127,7 +142,11 @@ class Records(Sequence[dict[str, Any]]):
 
     def __getitem__(self, number: int) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Returns a record: its image as an array, the rest as `str` or Python numbers."""
-        return {field: _plain(field, value) for field, value in self._records[number].items()}
+        record = dict(self._records[number])
+        if self._dense:
+            arrays = dense.decoded(record.pop("image"), record.pop("label"))
+            return {**arrays, **{field: _plain(field, value) for field, value in record.items()}}
+        return {field: _plain(field, value) for field, value in record.items()}
 
 
 def _plain(field: str, value: Any) -> Any:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from medadv_jax.data.splits import SPLITS, by_group
 
 Record = tuple[str, dict[str, Any]]
-"""A unique name and the fields; `image` is a path, encoded bytes or a PIL image."""
+"""A unique name and the fields; `image` is a path, encoded bytes or a PIL image. In a dense table
+`image` and `label` are arrays, see `dense.encoded`."""
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 """File name endings that count as an image."""
@@ -41,6 +42,9 @@ class Table:
       fields: Type of each field besides `image` and `label`: `str` or a numpy number type.
       splits: The records of each split; all are prepared together.
       fingerprint: Changes when the input changes: a new fingerprint is prepared anew.
+      dense: Whether a label is a map of its image's shape and not one class.
+      shard: Most records in a file; `None` for `records.SHARD`. TFDS holds a file's records in
+        memory while it writes them: fewer where a record is large.
     """
 
     name: str
@@ -51,6 +55,8 @@ class Table:
     fields: Mapping[str, Any]
     splits: Mapping[str, Part]
     fingerprint: tuple[Any, ...]
+    dense: bool = False
+    shard: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
