@@ -120,8 +120,9 @@ class StepwiseAttack(Protocol):
 
     An attack may also have: `minimal = True` or a field `until_fooled`, then what is misclassified
     is done at once; `noise = True`, it does not look at the model; `fooled(logits, label, target)`,
-    its own rule of success for one example; `refresh(predict, state)` with a static `every`, called
-    with the batched Predict and states before steps 0, every, 2 every, …
+    its own rule of success for one example, by which, without a target, the clean image is judged
+    too; `refresh(predict, state)` with a static `every`, called with the batched Predict and states
+    before steps 0, every, 2 every, …
 
     Attributes:
       size: Name of the field that makes the attack stronger, None if there is no such field.

@@ -34,12 +34,19 @@ class AttackRow:
       without: From the name of a law to the reason why it is left out.
       norm: Of its ball, whose radius is `eps`.
       budget: The hyperparameter of which more never makes the attack weaker.
+      less: A smaller budget, which fools some but fewer; None for 2 steps, or for a third.
+      dense: Whether it meets a segmenter of images (6, 6, 1) with 4 classes instead of a classifier
+        of images (4, 3, 3); then the top row of every image is void, and every image has structure.
+      least: The least label that its rule of success looks at: 1 leaves the background out.
     """
 
     attack: Any
     without: dict[str, str]
     norm: str | None = None
     budget: str = ""
+    less: Any = None
+    dense: bool = False
+    least: int = 0
 
 
 NO_BALL = {"stays_in_its_ball": "its perturbation has no bound"}
@@ -75,6 +82,22 @@ ATTACKS = {
     "gaussian_noise": AttackRow(attacks.GaussianNoise(sigma=0.1), NO_BALL | NOT_EARLY | RANDOM),
     "uniform_noise": AttackRow(attacks.UniformNoise(eps=0.1), NOT_EARLY | RANDOM, "linf"),
     "sign_noise": AttackRow(attacks.SignNoise(eps=0.1), NOT_EARLY | RANDOM, "linf"),
+    "bim_dense": AttackRow(attacks.BIM(eps=0.1, steps=3), NOT_EARLY | NOT_BEST, "linf", dense=True),
+    "dag": AttackRow(
+        attacks.DAG(gamma=0.1, steps=18),
+        NO_BALL | NO_SIZE,
+        budget="steps",
+        less=12,
+        dense=True,
+        least=1,
+    ),
+    "dag_l2": AttackRow(
+        attacks.DAG(gamma=0.2, steps=18, step_norm="l2", foreground_only=False),
+        NO_BALL | NO_SIZE,
+        budget="steps",
+        less=16,
+        dense=True,
+    ),
     "worst_case": AttackRow(
         attacks.WorstCase(attacks=(attacks.FGSM(eps=0.05), attacks.PGD(eps=0.1, steps=3))),
         NO_BALL | NO_SIZE | NOT_EARLY | NOT_BEST,

@@ -4,6 +4,7 @@ An attack is a frozen dataclass of hyperparameters; see `medadv_jax.types` for i
 """
 
 from medadv_jax.attacks.combine import WorstCase as WorstCase
+from medadv_jax.attacks.dag import DAG as DAG
 from medadv_jax.attacks.deepfool import DeepFool as DeepFool
 from medadv_jax.attacks.gradient import BIM as BIM, FGSM as FGSM, PGD as PGD
 from medadv_jax.attacks.noise import (

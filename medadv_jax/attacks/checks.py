@@ -80,6 +80,14 @@ def single_label(attack: Any, label: Any) -> None:
         )
 
 
+def dense_label(attack: Any, label: Any) -> None:
+    """Raises ValueError where an attack on segmenters is given one label for a whole image."""
+    if not label.ndim:
+        raise ValueError(
+            f"{type(attack).__name__} attacks segmenters, one label a pixel, got one an image."
+        )
+
+
 def as_images(images: Any) -> Any:
     """Returns a batch of images as float32, or raises ValueError."""
     if not hasattr(images, "dtype") or images.dtype not in (np.float32, np.float64):

@@ -81,12 +81,12 @@ class Engine:
         logits = judge.evaluate(predict, images)
         checks.logits(logits, labels, targets, mask)
         attack.check(images.shape[1:], logits.shape[-1])
-        wrong = judge.compiled_verdict(None, logits, labels, None) & mask
+        rule = attack if hasattr(attack, "fooled") else None
+        wrong = judge.compiled_verdict(rule, logits, labels, None) & mask
         if hasattr(attack, "run"):
             result = attack.run(self, keys, predict, images, labels, targets, mask)
         else:
             result = self._stepwise(attack, predict, examples, wrong, placement)
-        rule = attack if hasattr(attack, "fooled") else None
         logits = judge.evaluate(predict, result.images)
         success = judge.compiled_verdict(rule, logits, labels, targets)
         return result._replace(success=success & mask & ~wrong, misclassified=wrong)
@@ -125,13 +125,13 @@ class Engine:
         checks.logits_shape(logits.shape, labels, targets)
         attack.check(images.shape[1:], logits.shape[-1])  # before its numbers become placeholders
         attack = jax.lax.stop_gradient(rows.strong(attack))
-        wrong = judge.verdict(None, logits, labels, None) & mask
+        rule = attack if hasattr(attack, "fooled") else None
+        wrong = judge.verdict(rule, logits, labels, None) & mask
         if hasattr(attack, "run"):
             result = attack.run(self, keys, predict, images, labels, targets, mask)
         else:
             stop = ~mask | (wrong & stops_early(attack))
             result = to_result(loop.inline(attack, predict, keys, images, labels, targets, stop))
-        rule = attack if hasattr(attack, "fooled") else None
         success = judge.verdict(rule, predict(result.images), labels, targets)
         result = result._replace(success=success & mask & ~wrong, misclassified=wrong)
         return jax.lax.stop_gradient(result)  # predict may close over weights

@@ -17,8 +17,10 @@ def fooled(
     """Whether the output for one image is what an attack wants.
 
     Classes: the prediction is not the label, or is the target. Dense: no valid pixel keeps its
-    label, or 99 % of the valid pixels are at their target; valid is where a label is not negative,
-    and an image without valid pixels is never fooled.
+    label, or 99 % of the valid pixels are at their target, and so are 99 % of those whose target is
+    not their label (else a target that changes less than 1 % of the image would be met by the clean
+    one). Valid is where neither label nor target is negative, and an image without valid pixels is
+    never fooled.
     Logits that are not finite fool nobody: no prediction can be read from them.
 
     Args:
@@ -39,7 +41,10 @@ def fooled(
         return readable & ~jnp.any((prediction == label) & valid)
     if label.ndim == 0:
         return readable & (prediction == target)
-    return readable & (jnp.sum((prediction == target) & valid) >= 0.99 * jnp.sum(valid))
+    valid = valid & (target >= 0)
+    readable = readable & valid.any()
+    met = lambda pixels: jnp.sum((prediction == target) & pixels) >= 0.99 * jnp.sum(pixels)
+    return readable & met(valid) & met(valid & (target != label))
 
 
 @jax.jit

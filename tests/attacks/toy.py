@@ -84,6 +84,38 @@ class Pixelwise:
         return (images - 0.5) @ self.weights
 
 
+@register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Segmenter:
+    """A model of dense labels: each pixel is classified by the 3 x 3 pixels around it."""
+
+    hidden: jax.Array  # (9 c, width)
+    output: jax.Array  # (width, k)
+    bias: jax.Array  # (1, 1, 1, k)
+
+    def __call__(self, images):
+        TRACES.append(images.shape)
+        return jnp.tanh(neighbours(images - 0.5) @ self.hidden) @ self.output + self.bias
+
+
+def segmenter(seed, channels=1, num_classes=4, width=8):
+    """A segmenter; where its output is zero, its bias makes all pixels class 1."""
+    one, two = jax.random.split(jax.random.key(seed))
+    return Segmenter(
+        hidden=jax.random.normal(one, (9 * channels, width)),
+        output=2 * jax.random.normal(two, (width, num_classes)),
+        bias=0.1 * (jnp.arange(num_classes) == 1)[None, None, None],
+    )
+
+
+def neighbours(images):
+    """The 3 x 3 pixels around each pixel (b, h, w, 9 c), zero beyond the border."""
+    _, h, w, _ = images.shape
+    padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    shifted = [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
+    return jnp.concatenate(shifted, axis=-1)
+
+
 def images(seed, count, shape, low=0.3, high=0.7):
     return jax.random.uniform(jax.random.key(seed), (count, *shape), minval=low, maxval=high)
 

@@ -1,0 +1,172 @@
+"""Dense Adversarial Generation (DAG): normalised steps for all pixels that keep their label."""
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from medadv_jax.attacks import checks, judge
+from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
+
+BACKGROUND = 0
+"""The class that is no structure."""
+GAMMAS = {"linf": 0.5 / 255, "l2": 0.5}
+"""The usual length of a step in each norm, in pixels of [0, 1]."""
+KEPT = 0.01
+"""Largest part of the attacked pixels that may keep their label where an image counts as fooled."""
+
+
+class DAGState(NamedTuple):
+    """The state of DAG: where it is, and what it is after."""
+
+    image: Float[Array, "*space c"]
+    done: Bool[Array, ""]
+    flat: Bool[Array, ""]
+    label: Int[Array, "*space"]
+    target: Int[Array, "*space"] | None
+
+
+@attack
+class DAG:
+    r"""Dense Adversarial Generation: turns every pixel of a segmentation away from its label.
+
+    Of the attacked pixels T, those that still have their label are active, and a step raises the
+    sum of their gaps between the adversarial class l' and the label l:
+    $$T_m = \{n \in T : \arg\max_c f_c(x_m)_n = l_n\}, \quad
+    g_m = \nabla_x \sum_{n \in T_m} (f_{l'_n} - f_{l_n})(x_m)_n, \quad
+    x_{m+1} = \mathrm{clip}_{[0,1]}(x_m + \gamma\,g_m / \|g_m\|_\infty)$$
+    The perturbation is the sum of the steps and has no bound. It ends when no pixel is active, or
+    when the image counts as fooled. A pixel that changes back becomes active again.
+
+    Attacked are, without a target, the pixels with a structure, or all with
+    `foreground_only=False`; l' is then the best class but the label at every step, as in adv-lib
+    (the paper draws one wrong class for each true class). With a target l' is the target, and
+    attacked are the pixels whose target is not their label. Pixels with the label -1 never count.
+    Images without such pixels, and misclassified ones, stay as they are, free of cost.
+
+    Fooled: at most 1 % of the attacked pixels keep their label; with a target 99 % of the valid
+    pixels are at theirs, and so are 99 % of those that should change.
+
+    Three things are called "gamma = 0.5"; in pixels of [0, 1] they are:
+
+    | code                    | norm of the step | its 0.5 is here           | steps     |
+    |-------------------------|------------------|---------------------------|-----------|
+    | Xie et al.              | Linf             | 0.5 / 255, of 0 to 255    | 200 (150) |
+    | Paschali et al.         | L2 of the batch  | 0.5 of one image (`"l2"`) | 20        |
+    | adv-lib                 | Linf             | 0.5, 127 of 255 grey levels | 200     |
+
+    Paschali et al. (2018) are `DAG(step_norm="l2", steps=20)`: the norm is that of one image. The
+    code of Xie et al. differs from their paper, which is followed here: active there are all pixels
+    that are not at their target, and the logit of the current prediction is subtracted;
+    `active="target"` does that. It is the choice where targets are to be met: by the paper's rule a
+    pixel that went to a third class is at rest. Their code also does not clip.
+
+    Args:
+      gamma: Length of a step, in pixels of [0, 1]; None for 0.5 / 255 in Linf and 0.5 in L2.
+      steps: Most steps, one gradient each.
+      step_norm: In which a step has its length: "linf" (Xie et al.) or "l2" (Paschali et al.).
+      foreground_only: Whether the background is left alone where no target is given.
+      active: "label": pixels with their label; "target": pixels not at their target. Without a
+        target these are the same.
+
+    Source: Xie et al., "Adversarial examples for semantic segmentation and object detection", 2017;
+    Paschali et al., "Generalizability vs. robustness", 2018.
+    """
+
+    gamma: Scalar | None = None
+    steps: int = static(default=200)
+    step_norm: Literal["linf", "l2"] = static(default="linf")
+    foreground_only: bool = static(default=True)
+    active: Literal["label", "target"] = static(default="label")
+    minimal = True
+    size = None
+
+    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
+        """Raises ValueError for a hyperparameter outside its range."""
+        checks.number("gamma", self.gamma, 0, above=True)
+        checks.count("steps", self.steps)
+        checks.choice("step_norm", self.step_norm, ("linf", "l2"))
+        checks.choice("active", self.active, ("label", "target"))
+
+    def max_steps(self, shape: tuple[int, ...]) -> int:
+        """Returns the number of steps."""
+        return self.steps
+
+    def init(
+        self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
+    ) -> DAGState:
+        """Returns the state before the first step; the key is not used."""
+        checks.dense_label(self, label)
+        done = ~jnp.any(self._attacked(label, target))
+        return DAGState(image, done, jnp.array(False), label, target)
+
+    def step(self, predict: Any, state: DAGState) -> DAGState:
+        """Returns the state after one more step."""
+
+        def objective(image: Image) -> tuple[Any, Any]:
+            logits = predict(image)
+            active = self._active(logits, state.label, state.target)
+            gaps = self._gaps(logits, state.label, state.target)
+            return jnp.sum(jnp.where(active, gaps, 0)), (logits, active)
+
+        slope, (logits, active) = jax.grad(objective, has_aux=True)(state.image)
+        stop = self.fooled(logits, state.label, state.target) | ~active.any()
+        flat = ~jnp.isfinite(slope).all() | (slope == 0).all()
+        gamma = GAMMAS[self.step_norm] if self.gamma is None else self.gamma
+        moved = jnp.clip(state.image + gamma * direction(slope, self.step_norm), 0, 1)
+        return state._replace(
+            image=jnp.where(stop | flat, state.image, moved),
+            done=stop | flat,
+            flat=state.flat | (flat & ~stop),
+        )
+
+    def fooled(
+        self,
+        logits: Float[Array, "*space k"],
+        label: Int[Array, "*space"],
+        target: Int[Array, "*space"] | None = None,
+    ) -> Bool[Array, ""]:
+        """Whether at most 1 % of the attacked pixels keep their label, or targets are met."""
+        if target is not None:
+            return judge.fooled(logits, label, target)
+        attacked = self._attacked(label, None)
+        kept = attacked & (jnp.argmax(logits, axis=-1) == label)
+        few = jnp.sum(kept) <= KEPT * jnp.sum(attacked)
+        return jnp.isfinite(logits).all() & attacked.any() & few
+
+    def _attacked(self, label: Label, target: Label | None) -> Bool[Array, "*space"]:
+        """Returns the pixels that are to change."""
+        if target is not None:
+            return (label >= 0) & (target >= 0) & (target != label)
+        return label > BACKGROUND if self.foreground_only else label >= 0
+
+    def _active(self, logits: Any, label: Any, target: Any) -> Bool[Array, "*space"]:
+        """Returns the pixels that a step is for."""
+        prediction = jnp.argmax(logits, axis=-1)
+        if target is None or self.active == "label":
+            return self._attacked(label, target) & (prediction == label)
+        return (label >= 0) & (target >= 0) & (prediction != target)
+
+    def _gaps(self, logits: Any, label: Any, target: Any) -> Float[Array, "*space"]:
+        """Returns by how much the wanted class is above the class to leave, pixel by pixel."""
+        if target is None:
+            of_label = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
+            return jnp.max(jnp.where(of_label, -jnp.inf, logits), axis=-1) - at(logits, label)
+        leave = label if self.active == "label" else jnp.argmax(logits, axis=-1)
+        return at(logits, target) - at(logits, leave)
+
+
+def at(logits: Float[Array, "*space k"], classes: Int[Array, "*space"]) -> Float[Array, "*space"]:
+    """Returns the logit of one class a pixel; where that is -1, some logit."""
+    chosen = jnp.maximum(classes, 0)[..., None]
+    return jnp.take_along_axis(logits, chosen, axis=-1)[..., 0]
+
+
+def direction(slope: Image, norm: str) -> Image:
+    """Returns a gradient divided by its norm; zero stays zero."""
+    # divided by the largest first, else the squares of a small gradient are rounded to zero
+    slope = slope / jnp.maximum(jnp.max(jnp.abs(slope)), jnp.finfo(jnp.float32).tiny)
+    if norm == "linf":
+        return slope
+    return slope / jnp.maximum(jnp.sqrt(jnp.sum(slope**2)), 1)
