@@ -3,10 +3,10 @@
 `write` fills the folder of a run; `table` is for the console.
 """
 
+from medadv_jax.report.breakdown import Breakdown, recalls, structures
 from medadv_jax.report.console import table
 from medadv_jax.report.folder import write
-from medadv_jax.report.recall import Recall, recalls
 from medadv_jax.report.rows import KEYS
 from medadv_jax.report.store import read_rows
 
-__all__ = ["KEYS", "Recall", "read_rows", "recalls", "table", "write"]
+__all__ = ["KEYS", "Breakdown", "read_rows", "recalls", "structures", "table", "write"]

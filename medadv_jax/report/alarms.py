@@ -8,15 +8,23 @@ itself did not find the adversarial examples that are there; its score is no evi
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from medadv_jax.report import compare, formats, reading
+from medadv_jax.report import compare, formats, measures, reading
 from medadv_jax.report.rows import Row, black, clean, direct, known, letters, model, setting, unique
 
 FLAT = 0.1
 """Share of examples without a usable gradient from which an alarm is raised."""
-POOR = 0.5
-"""Clean score below which a ratio of scores says little."""
-ONE_STEP = ("fgsm", "rfgsm", "stepll")
-MANY_STEPS = ("bim", "pgd", "mim", "apgd", "segpgd", "cospgd", "autoattack")
+ONE_STEP, MANY_STEPS, TARGETED = "one step", "many steps", "targeted"
+KINDS = {
+    **dict.fromkeys(("fgsm", "rfgsm", "stepll"), ONE_STEP),
+    **dict.fromkeys(("bim", "pgd", "mim", "apgd", "autoattack"), MANY_STEPS),
+    **dict.fromkeys(("segpgd", "cospgd", "sea"), MANY_STEPS),
+    **dict.fromkeys(("dagb", "dagc", "asma"), TARGETED),
+}
+"""What is known of attacks by the letters of their names.
+
+One and many steps are of attacks that do all the damage they can within a size; a targeted attack
+wants one certain answer, and how much damage that does is not its aim.
+"""
 
 
 class Alarm(NamedTuple):
@@ -34,44 +42,77 @@ class Alarm(NamedTuple):
     text: str
 
 
-def find(rows: Sequence[Row], models: Sequence[Mapping[str, Any]] = ()) -> list[Alarm]:
+def check(kinds: Mapping[str, str]) -> None:
+    """Refuses kinds of attacks that no alarm knows.
+
+    Raises:
+      ValueError: if a kind is another than "one step", "many steps", "targeted" or "other".
+    """
+    allowed = (ONE_STEP, MANY_STEPS, TARGETED, "other")
+    for label, kind in kinds.items():
+        if kind not in allowed:
+            raise ValueError(f"The kind of {label!r} is one of {allowed}, got {kind!r}.")
+
+
+def find(
+    rows: Sequence[Row],
+    models: Sequence[Mapping[str, Any]] = (),
+    kinds: Mapping[str, str] | None = None,
+) -> list[Alarm]:
     """Returns every alarm that rows of one metric raise.
 
     Args:
       rows: Rows of one metric.
       models: What is known of the models; those with the same `backbone` share weights.
+      kinds: For the perturbation of a row "one step", "many steps", "targeted" or "other"; what is
+        not listed is told by the letters of its name, see `KINDS`.
 
     Returns:
       Alarms, those about masked gradients first.
     """
     rows = [row for row in rows if known(row["score"])]
+    kinds = {row["perturbation"]: _kind(row) for row in rows} | dict(kinds or {})
     white = [row for row in rows if row["access"] == "white"]
     found: list[Alarm] = []
     for name in unique(map(model, white)):
         own = [row for row in white if model(row) == name]
         others = [row for row in rows if model(row) == name]
-        found += _beaten(own, black(others), "black box", "examples made on {source}")
-        found += _beaten(own, [row for row in others if row["access"] == "noise"], "noise", "noise")
-        found += _one_step(own)
-        found += _larger(own)
+        noise = [row for row in others if row["access"] == "noise"]
+        found += _beaten(own, black(others), "black box", "examples made on {source}", kinds)
+        found += _beaten(own, noise, "noise", "noise", kinds)
+        found += _one_step(own, kinds)
+        found += _larger([row for row in own if kinds[row["perturbation"]] != TARGETED])
         found += _flat(own)
     return found + list(_poor(rows)) + list(_backbone(rows, models))
 
 
+def _kind(row: Row) -> str:
+    return KINDS.get(letters(setting(row).family), "other")
+
+
 def _worst(pairs: list[tuple[Row, Row]]) -> tuple[Row, Row] | None:
     """Returns the pair furthest apart; a score of next to nothing is not taken for robust."""
-    standing = [pair for pair in pairs if pair[0]["score"] > reading.SATURATED]
-    return max(standing, key=lambda pair: pair[0]["score"] - pair[1]["score"], default=None)
+    standing = [pair for pair in pairs if not compare.low(pair[0], reading.SATURATED)]
+    return max(standing, key=lambda pair: compare.loss(*pair), default=None)
 
 
-def _beaten(own: list[Row], others: list[Row], kind: str, by: str) -> Iterator[Alarm]:
-    for spot in unique(map(setting, own)):
+def _left(row: Row) -> str:
+    """What an attack that did more damage leaves: of a score "only" so much."""
+    only = "" if measures.of(row["metric"]).lower else "only "
+    return only + formats.stated(row)
+
+
+def _beaten(
+    own: list[Row], others: list[Row], kind: str, by: str, kinds: Mapping[str, str]
+) -> Iterator[Alarm]:
+    harmful = [row for row in own if kinds[row["perturbation"]] != TARGETED]
+    for spot in unique(map(setting, harmful)):
         attack = next(row for row in own if setting(row) == spot)
         worst = _worst(
             [
                 (attack, row)
                 for row in others
-                if compare.above(attack, row)
+                if compare.better(attack, row)
                 and (
                     setting(row) == spot if kind == "black box" else compare.no_larger(row, attack)
                 )
@@ -81,31 +122,28 @@ def _beaten(own: list[Row], others: list[Row], kind: str, by: str) -> Iterator[A
             name, stronger = model(attack), worst[1]
             what = by.format(source=stronger["source"])
             label = f" ({setting(stronger).label})" if kind == "noise" else ""
-            overshoots = "its step overshoots, or " if _is(attack, ONE_STEP) else ""
+            single = kinds[attack["perturbation"]] == ONE_STEP
+            overshoots = "its step overshoots, or " if single else ""
             yield Alarm(
                 kind,
                 name,
                 f"{spot.label} on {name} leaves {formats.stated(attack)} in the white box, but "
-                f"{what}{label} leave{'s' if kind == 'noise' else ''} only "
-                f"{formats.stated(stronger)}. An attack that knows the model should do more "
-                f"damage: {overshoots}its gradients are probably masked.",
+                f"{what}{label} leave{'s' if kind == 'noise' else ''} {_left(stronger)}. "
+                f"An attack that knows the model should do more damage: {overshoots}its "
+                f"gradients are probably masked.",
             )
 
 
-def _is(row: Row, families: tuple[str, ...]) -> bool:
-    return letters(setting(row).family) in families
-
-
-def _one_step(own: list[Row]) -> Iterator[Alarm]:
+def _one_step(own: list[Row], kinds: Mapping[str, str]) -> Iterator[Alarm]:
     pairs = [
         (many, one)
         for many in own
         for one in own
-        if _is(many, MANY_STEPS)
-        and _is(one, ONE_STEP)
+        if kinds[many["perturbation"]] == MANY_STEPS
+        and kinds[one["perturbation"]] == ONE_STEP
         and known(one["eps"])
         and compare.no_larger(one, many)
-        and compare.above(many, one)
+        and compare.better(many, one)
     ]
     if worst := _worst(pairs):
         many, one = worst
@@ -126,7 +164,7 @@ def _larger(own: list[Row]) -> Iterator[Alarm]:
             (large, small)
             for large in same
             for small in same
-            if large["eps"] > small["eps"] and compare.above(large, small)
+            if large["eps"] > small["eps"] and compare.better(large, small)
         ]
         if worst := _worst(pairs):
             large, small = worst
@@ -134,14 +172,15 @@ def _larger(own: list[Row]) -> Iterator[Alarm]:
                 "larger eps",
                 model(large),
                 f"{setting(large).label} leaves {model(large)} at {formats.stated(large)}, but the "
-                f"smaller {setting(small).label} leaves only {formats.stated(small)}. The larger "
+                f"smaller {setting(small).label} leaves {_left(small)}. The larger "
                 f"size allows every smaller perturbation too: the attack overshoots, or its "
                 f"gradients are masked.",
             )
 
 
 def _flat(own: list[Row]) -> Iterator[Alarm]:
-    standing = [row for row in own if known(row["flat"]) and row["score"] > reading.SATURATED]
+    told = [row for row in own if known(row["flat"])]
+    standing = [row for row in told if not compare.low(row, reading.SATURATED)]
     worst = max(standing, key=lambda row: row["flat"], default=None)
     if worst and worst["flat"] > FLAT:
         yield Alarm(
@@ -154,9 +193,13 @@ def _flat(own: list[Row]) -> Iterator[Alarm]:
 
 
 def _poor(rows: Sequence[Row]) -> Iterator[Alarm]:
+    """Yields alarms about ratios, which of a distance flatter nobody."""
     whole = clean(rows)
     for name, row in whole.items():
-        if row["score"] < POOR:
+        measure = measures.of(row["metric"])
+        if measure.lower:
+            continue
+        if measure.poor is not None and row["score"] < measure.poor:
             yield Alarm(
                 "poor clean score",
                 name,

@@ -1,6 +1,6 @@
 """When two scores differ, and how a change of score is put into words."""
 
-from medadv_jax.report import formats
+from medadv_jax.report import formats, measures
 from medadv_jax.report.rows import Row, known, setting
 
 
@@ -15,6 +15,26 @@ def above(row: Row, other: Row) -> bool:
     high = other["score_high"] if known(other["score_high"]) else other["score"]
     low = row["score_low"] if known(row["score_low"]) else row["score"]
     return row["score"] > high and other["score"] < low
+
+
+def better(row: Row, other: Row) -> bool:
+    """Returns whether a score is better than another by more than their intervals explain."""
+    return above(other, row) if measures.of(row["metric"]).lower else above(row, other)
+
+
+def goodness(row: Row) -> float:
+    """Returns a number that is larger for a better score of the same metric."""
+    return -row["score"] if measures.of(row["metric"]).lower else row["score"]
+
+
+def loss(clean: Row, row: Row) -> float:
+    """Returns by how much a score is worse than the clean one, in the metric's own unit."""
+    return goodness(clean) - goodness(row)
+
+
+def low(row: Row, floor: float) -> bool:
+    """Returns whether a score is next to nothing; a distance has no worst value to be near to."""
+    return not measures.of(row["metric"]).lower and row["score"] <= floor
 
 
 def alike(row: Row, other: Row) -> bool:

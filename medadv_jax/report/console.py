@@ -8,7 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from medadv_jax.report import formats, matrix
+from medadv_jax.report import formats, matrix, measures
 from medadv_jax.report.rows import (
     Row,
     black,
@@ -53,11 +53,13 @@ class _ByModel:
     def __init__(self, chosen: Sequence[Row], rows: Sequence[Row]):
         self.chosen, self.rows = chosen, rows
         metrics = unique(row["metric"] for row in rows)
-        self.others = [name for name in metrics if name != chosen[0]["metric"]]
+        self.metric = chosen[0]["metric"]
+        self.others = [name for name in metrics if name != self.metric]
+        self.loss = "rise" if measures.of(self.metric).lower else "drop"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         """Yields the widest table that fits."""
-        expendable = [*reversed(self.others), "Linf", "L2", "95 % interval", "drop"]
+        expendable = [*reversed(self.others), "Linf", "L2", "95 % interval", self.loss]
         wide = options.update(max_width=1000)
         views = (self.view(expendable[:count]) for count in range(len(expendable) + 1))
         fits = lambda view: Measurement.get(console, wide, view).maximum <= options.max_width
@@ -65,27 +67,32 @@ class _ByModel:
 
     def view(self, hidden: Sequence[str]) -> Table:
         """Returns the table without some of its columns."""
-        metric = formats.words(self.chosen[0]["metric"]).capitalize()
-        view = _table(f"{metric}, clean against perturbed")
+        view = _table(f"{formats.title(formats.metric(self.metric))}, clean against perturbed")
         view.add_column("model and\nperturbation", overflow="fold", max_width=20)
         columns = self.columns()
         shown = [name for name in columns if name not in hidden]
         for name in shown:
             # A long metric's name stands in two lines; numbers never do.
-            title = formats.words(name)
-            title = title.replace(" ", "\n", 1) if name in self.others else title
+            other = name in self.others
+            title = formats.metric(name).replace(" ", "\n", 1) if other else name
             view.add_column(title, justify="right", no_wrap=True)
         for name in unique(map(model, self.chosen)):
             view.add_section()
             for row in self.chosen:
                 if model(row) == name and row["access"] != "black":
                     view.add_row(_name(row, name), *(columns[key](row) for key in shown))
-        left_out = ", ".join(map(formats.words, hidden))
-        view.caption = "Drop in points: hundredths of the score." + (
-            f" For want of width without {left_out}." if hidden else ""
-        )
+        left_out = ", ".join(formats.metric(n) if n in self.others else n for n in hidden)
+        view.caption = self.legend() + (f" For want of width without {left_out}." if hidden else "")
         view.caption_justify = "left"
         return view
+
+    def legend(self) -> str:
+        """Returns what a reader needs to know of the numbers."""
+        measure = measures.of(self.metric)
+        if not measure.share:
+            unit = f" in {measure.unit}" if measure.unit else ""
+            return f"Score and {self.loss}{unit}{'; less is better' if measure.lower else ''}."
+        return "Drop in points: hundredths of the score."
 
     def columns(self) -> dict[str, Callable[[Row], str | Text]]:
         """Returns the columns by name, each a function from a row to its entry."""
@@ -96,13 +103,20 @@ class _ByModel:
             "eps": perturbed(lambda row: formats.size(row["eps"])),
             "score": lambda row: Text(formats.score(row["score"]), style="bold"),
             "95 % interval": lambda row: formats.interval(row["score_low"], row["score_high"]),
-            "drop": perturbed(lambda row: formats.points(row["drop"])),
+            self.loss: perturbed(self.lost),
             **{name: other(name) for name in self.others},
             "SSIM": perturbed(lambda row: formats.ssim(row["ssim"])),
             "L2": perturbed(lambda row: formats.size(row["l2"], 2)),
             "Linf": perturbed(lambda row: formats.size(row["linf"], 2)),
             "fooled": perturbed(lambda row: formats.percent(row["success"])),
         }
+
+    def lost(self, row: Row) -> str:
+        """Returns by how much a score is worse than the clean one."""
+        if measures.of(self.metric).share:
+            return formats.points(row["drop"])
+        known = row["drop"] is not None
+        return formats.score(-row["drop"] if known and self.loss == "rise" else row["drop"])
 
 
 def _table(title: str) -> Table:
@@ -135,7 +149,7 @@ def _score(row: Row | None) -> Text:
 
 def _transfer(chosen: Sequence[Row]) -> Table:
     found = matrix.matrices(chosen)
-    metric = formats.words(chosen[0]["metric"]).capitalize()
+    metric = formats.title(formats.metric(chosen[0]["metric"]))
     view = _table(f"{metric}, examples of one model judged by another")
     view.add_column("perturbation", overflow="fold", max_width=26)
     view.add_column("made on", overflow="fold", max_width=18)

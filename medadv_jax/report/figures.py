@@ -87,7 +87,7 @@ def bars(rows: Sequence[Row], eps: float | None = None) -> list[Panel]:
     for name in unique(map(model, drawn)):
         shown = [row for row in drawn if model(row) == name]
         said = "; ".join(f"{_label(row)} {formats.score(row['score'])}" for row in shown)
-        alt = f"Bars of the {formats.words(shown[0]['metric'])} of {name}: {said}."
+        alt = f"Bars of the {formats.metric(shown[0]['metric'])} of {name}: {said}."
         panels.append(panel(file_name("bars", name), alt, _bars(name, shown)))
     return panels
 
@@ -121,7 +121,7 @@ def _bars(name: str, shown: list[Row]) -> Figure:
     for row in clean(shown).values():
         axes.axvline(row["score"], color=MUTED, linewidth=0.8, linestyle=":")
     _title(figure, name)
-    axes.set(xlim=(0, max(1.0, scores.max())), xlabel=formats.words(shown[0]["metric"]))
+    axes.set(xlim=(0, max(1.0, scores.max())), xlabel=formats.metric(shown[0]["metric"], axis=True))
     axes.set_yticks(places, [wrapped(_label(row), 24) for row in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
@@ -156,7 +156,7 @@ def curves(rows: Sequence[Row]) -> list[Panel]:
                 + ", ".join(f"{formats.stated(r)} at {formats.size(r['eps'])}" for r in own)
                 for name, own in _lines(shown).items()
             ]
-            metric, symbol = formats.words(shown[0]["metric"]), setting(shown[0]).symbol
+            metric, symbol = formats.metric(shown[0]["metric"]), setting(shown[0]).symbol
             alt = f"The {metric} against {symbol} under {family}: {'; '.join(lines)}."
             figure = _curves(family, shown, clean(rows))
             panels.append(panel(file_name("curves", family), alt, figure))
@@ -191,7 +191,7 @@ def _curves(family: str, shown: Sequence[Row], whole: dict[str, Row]) -> Figure:
             label=wrapped(name, 24),
         )
     _title(figure, family)
-    axes.set(xlabel=setting(shown[0]).symbol, ylabel=formats.words(shown[0]["metric"]))
+    axes.set(xlabel=setting(shown[0]).symbol, ylabel=formats.metric(shown[0]["metric"], axis=True))
     axes.set_ylim(0, max(1.0, max(row["score"] for row in shown)) + 0.02)
     axes.tick_params(length=0)
     figure.legend(loc="outside lower left", ncols=2, labelcolor=INK)

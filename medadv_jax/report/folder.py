@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medadv_jax.evaluate import Picture
-from medadv_jax.report import figures, files, gallery, matrix, store
+from medadv_jax.report import breakdown, figures, files, gallery, matrix, store
+from medadv_jax.report.breakdown import Breakdown
 from medadv_jax.report.page import Content, render
-from medadv_jax.report.recall import Recall, check as check_recalls
 from medadv_jax.report.rows import Row, check, of_metric
 
 
@@ -22,7 +22,7 @@ def write(
     models: Sequence[Mapping[str, Any]] = (),
     class_names: Sequence[str] = (),
     examples: Sequence[Picture] = (),
-    recalls: Sequence[Recall] = (),
+    recalls: Sequence[Breakdown] = (),
     reproduce: Mapping[str, Any] | None = None,
     metric: str | None = None,
     eps: float | None = None,
@@ -60,7 +60,7 @@ def write(
     rows = check(rows)
     chosen = of_metric(rows, metric)
     gallery.check(examples, class_names)
-    check_recalls(recalls, class_names)
+    breakdown.check(recalls, class_names)
     _check(models)
     folder = pathlib.Path(directory)
     settings = files.jsonable(config)

@@ -3,6 +3,8 @@
 import math
 from typing import Any, TypeAlias, TypeGuard
 
+from medadv_jax.report import measures
+
 Number: TypeAlias = float | int | None
 MISSING = "–"
 
@@ -30,8 +32,10 @@ def interval(low: Number, high: Number) -> str:
 
 
 def stated(row: dict[str, Any]) -> str:
-    """Returns the score of a row with its interval."""
-    return f"{score(row['score'])} {interval(row['score_low'], row['score_high'])}".strip()
+    """Returns the score of a row with its unit and its interval."""
+    unit = measures.of(row["metric"]).unit if _there(row["score"]) else ""
+    ends = interval(row["score_low"], row["score_high"])
+    return " ".join(filter(None, (score(row["score"]), unit, ends)))
 
 
 def ssim(value: Number) -> str:
@@ -70,6 +74,18 @@ def points(value: Number) -> str:
     return f"{100 * value:.1f}" if _there(value) else MISSING
 
 
+def change(value: Number, metric: str) -> str:
+    """Returns a difference of two scores of a metric with its unit.
+
+    >>> change(0.213, "dice"), change(2.5, "hd95")
+    ('21.3 points', '2.500 mm')
+    """
+    measure = measures.of(metric)
+    if measure.share:
+        return f"{points(value)} points"
+    return f"{score(value)} {measure.unit}".strip()
+
+
 def ratio(part: Number, whole: Number) -> str:
     """Returns a quotient with two decimals; nothing is a fraction of zero.
 
@@ -80,12 +96,33 @@ def ratio(part: Number, whole: Number) -> str:
 
 
 def words(name: str) -> str:
-    """Returns the name of a metric, a key or a class as words.
+    """Returns the name of a key or a class as words.
 
-    >>> words("balanced_accuracy")
-    'balanced accuracy'
+    >>> words("image_size"), words("left-thalamus")
+    ('image size', 'left-thalamus')
     """
     return name.replace("_", " ")
+
+
+def metric(name: str, *, axis: bool = False) -> str:
+    """Returns the name of a metric for a reader; for an axis with unit and direction.
+
+    >>> metric("balanced_accuracy"), metric("hd95"), metric("hd95", axis=True)
+    ('balanced accuracy', 'HD95', 'HD95 (mm, less is better)')
+    """
+    measure = measures.of(name)
+    known = [measure.unit, "less is better" if measure.lower else ""]
+    told = ", ".join(filter(None, known)) if axis else ""
+    return f"{measure.title} ({told})" if told else measure.title
+
+
+def title(text: str) -> str:
+    """Returns a text that begins with a capital, its other letters as they are.
+
+    >>> title("balanced accuracy"), title("HD95")
+    ('Balanced accuracy', 'HD95')
+    """
+    return text[:1].upper() + text[1:]
 
 
 def plain(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Who fools whom: examples made on one model and judged by another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from medadv_jax.report import formats
+from medadv_jax.report import formats, measures
 from medadv_jax.report.figures import Panel, file_name, panel, wrapped
 from medadv_jax.report.rows import Row, Setting, known, model, setting, unique
 from medadv_jax.report.svg import INK, PAPER, style
@@ -26,12 +26,14 @@ class Matrix(NamedTuple):
       sources: Models that examples were made on, the rows.
       targets: Models that judged them, the columns.
       cells: The row of each (source, target); None where it was not measured.
+      standing: Maps a score to 0 (worst) .. 1 (best), alike in all matrices of a metric.
     """
 
     setting: Setting
     sources: list[str]
     targets: list[str]
     cells: list[list[Row | None]]
+    standing: Callable[[float], float]
 
 
 def matrices(rows: Sequence[Row]) -> list[Matrix]:
@@ -42,6 +44,7 @@ def matrices(rows: Sequence[Row]) -> list[Matrix]:
     """
     crossed = [row for row in rows if row["access"] in ("white", "black")]
     targets = unique(map(model, crossed))
+    _, standing = scale(rows)
     found = []
     for spot in unique(setting(row) for row in crossed if row["access"] == "black"):
         here = {(r["source"], model(r)): r for r in crossed if setting(r) == spot}
@@ -49,17 +52,26 @@ def matrices(rows: Sequence[Row]) -> list[Matrix]:
         seen = unique(source for source, _ in here)
         sources = sorted(seen, key=lambda s: targets.index(s) if s in targets else len(targets))
         cells = [[here.get((source, name)) for name in targets] for source in sources]
-        found.append(Matrix(spot, sources, targets, cells))
+        found.append(Matrix(spot, sources, targets, cells, standing))
     return found
 
 
-def heat(score: float) -> tuple[str, str]:
+def scale(rows: Sequence[Row]) -> tuple[float, Callable[[float], float]]:
+    """Returns the end of the scale of crossed scores and a function to their standing on it."""
+    crossed = [row for row in rows if row["access"] in ("white", "black") and known(row["score"])]
+    return measures.standing(rows[0]["metric"], [row["score"] for row in crossed])
+
+
+def heat(standing: float) -> tuple[str, str]:
     """Returns the colour of a score's cell and the colour of text upon it, as hex.
+
+    Args:
+      standing: From 0, the worst score, to 1, the best.
 
     >>> heat(0.0)[1], heat(1.0)[1]
     ('#ffffff', '#000000')
     """
-    red, green, blue, _ = HEAT(min(max(score, 0.0), 1.0))
+    red, green, blue, _ = HEAT(min(max(standing, 0.0), 1.0))
     linear = [
         c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)
     ]
@@ -69,9 +81,9 @@ def heat(score: float) -> tuple[str, str]:
     return background, "#ffffff" if luminance < 0.179 else "#000000"
 
 
-def look(score: float) -> str:
+def look(standing: float) -> str:
     """Returns the style of a score's cell in a page."""
-    background, ink = heat(score)
+    background, ink = heat(standing)
     return f"background:{background};color:{ink}"
 
 
@@ -94,14 +106,14 @@ def heat_map(matrix: Matrix) -> Panel:
     axes.tick_params(length=0)
     for y, line in enumerate(matrix.cells):
         for x, row in enumerate(line):
-            _cell(axes, x, y, row)
+            _cell(axes, x, y, row, matrix.standing)
     label = matrix.setting.label
     return panel(file_name("matrix", label), f"Matrix under {label}", figure)
 
 
-def _cell(axes: Axes, x: int, y: int, row: Row | None) -> None:
+def _cell(axes: Axes, x: int, y: int, row: Row | None, standing: Callable[[float], float]) -> None:
     score = row["score"] if row and known(row["score"]) else None
-    background, ink = heat(score) if score is not None else (PAPER, INK)
+    background, ink = heat(standing(score)) if score is not None else (PAPER, INK)
     axes.add_patch(Rectangle((x, y), 1, 1, color=background, linewidth=0))
     white = row is not None and row["access"] == "white"
     weight = "bold" if white else "normal"

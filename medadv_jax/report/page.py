@@ -8,9 +8,9 @@ import jinja2
 import markupsafe
 
 from medadv_jax.evaluate import Picture
-from medadv_jax.report import alarms, formats, gallery, parts, reading, store, svg
+from medadv_jax.report import alarms, breakdown, formats, gallery, parts, reading, store, svg
+from medadv_jax.report.breakdown import Breakdown
 from medadv_jax.report.figures import Panel
-from medadv_jax.report.recall import Recall, tables
 from medadv_jax.report.rows import Row, known, of_metric
 
 _HERE = pathlib.Path(__file__).parent
@@ -50,7 +50,7 @@ class Content(NamedTuple):
     rows: Sequence[Row]
     class_names: Sequence[str]
     examples: Sequence[Picture]
-    recalls: Sequence[Recall]
+    recalls: Sequence[Breakdown]
     reproduce: Mapping[str, Any]
     config: Mapping[str, Any]
     metric: str | None
@@ -72,7 +72,7 @@ def render(content: Content, panels: Mapping[str, Sequence[Panel]]) -> str:
     pictures, left_out = parts.pictures(content.examples, content.class_names)
     return _template().render(
         content=content,
-        metric=formats.words(rows[0]["metric"]),
+        metric=formats.metric(rows[0]["metric"]),
         style=markupsafe.Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         count=next((row["data_size"] for row in rows if known(row["data_size"])), None),
         glance=parts.glance(rows),
@@ -84,7 +84,7 @@ def render(content: Content, panels: Mapping[str, Sequence[Panel]]) -> str:
         matrices=parts.heat_tables(rows),
         pictures=pictures,
         left_out=left_out,
-        recalls=tables(content.recalls, content.eps),
+        recalls=breakdown.tables(content.recalls, content.eps),
         table=parts.table(content.rows),
         command=content.reproduce.get("command"),
         provenance=parts.flat({k: v for k, v in content.reproduce.items() if k != "command"}),
@@ -104,6 +104,7 @@ def _template() -> jinja2.Template:
     environment.filters |= {
         "plain": formats.plain,
         "percent": formats.percent,
+        "title_case": formats.title,
         "quiet_intervals": parts.quiet_intervals,
     }
     return environment.get_template("page.html.jinja")

@@ -1,7 +1,7 @@
 """The parts of a page as plain values that its template loops over."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import markupsafe
@@ -26,10 +26,10 @@ def quiet_intervals(text: str) -> markupsafe.Markup:
 
 
 def glance(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Returns for each model its clean score and the lowest under noise, attack and transfer."""
-    lowest = {access: reading.strongest(rows, access) for access in ("noise", "white", "black")}
+    """Returns for each model its clean score and the worst under noise, attack and transfer."""
+    worst = {access: reading.strongest(rows, access) for access in ("noise", "white", "black")}
     return [
-        {"model": name, "clean": _scored(row)} | {a: _scored(lowest[a].get(name)) for a in lowest}
+        {"model": name, "clean": _scored(row)} | {a: _scored(worst[a].get(name)) for a in worst}
         for name, row in clean(rows).items()
     ]
 
@@ -59,7 +59,7 @@ def heat_tables(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "title": found.setting.label,
             "targets": found.targets,
             "lines": [
-                (source, [_heat_cell(row) for row in line])
+                (source, [_heat_cell(row, found.standing) for row in line])
                 for source, line in zip(found.sources, found.cells, strict=True)
             ],
         }
@@ -67,13 +67,13 @@ def heat_tables(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _heat_cell(row: Row | None) -> dict[str, Any]:
+def _heat_cell(row: Row | None, standing: Callable[[float], float]) -> dict[str, Any]:
     if row is None or not known(row["score"]):
         return {"text": formats.MISSING, "interval": "", "look": "", "white": False}
     return {
         "text": formats.score(row["score"]),
         "interval": formats.interval(row["score_low"], row["score_high"]),
-        "look": matrix.look(row["score"]),
+        "look": matrix.look(standing(row["score"])),
         "white": row["access"] == "white",
     }
 

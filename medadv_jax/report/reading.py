@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from medadv_jax.report import compare, formats
+from medadv_jax.report import compare, formats, measures
 from medadv_jax.report.rows import Row, clean, direct, known, model, setting, unique
 
 SATURATED = 0.02
@@ -30,7 +30,7 @@ def read(rows: Sequence[Row]) -> list[Sentence]:
     """Returns what rows of one metric say, from the overall to the particular.
 
     Args:
-      rows: Rows of one metric, for which more is better.
+      rows: Rows of one metric.
 
     Returns:
       Sentences; rows without a score are left out of them.
@@ -41,7 +41,7 @@ def read(rows: Sequence[Row]) -> list[Sentence]:
 
 
 def strongest(rows: Sequence[Row], access: str) -> dict[str, Row]:
-    """Returns, for each model, its lowest-scoring row of one kind of access.
+    """Returns, for each model, its worst-scoring row of one kind of access.
 
     A perturbation of unbounded size, such as DeepFool's, counts only where there is no other: it
     takes as much as it needs. Of equal scores the smallest perturbation counts: it sufficed.
@@ -57,15 +57,16 @@ def strongest(rows: Sequence[Row], access: str) -> dict[str, Row]:
 
 def _strength(row: Row) -> tuple[bool, float, float]:
     size = row["linf"] if known(row["linf"]) else float("inf")
-    return not setting(row).bounded, row["score"], size
+    return not setting(row).bounded, compare.goodness(row), size
 
 
 def _ranking(rows: Sequence[Row]) -> Iterator[Sentence]:
-    ranked = sorted(clean(rows).items(), key=lambda item: -item[1]["score"])
+    ranked = sorted(clean(rows).items(), key=lambda item: -compare.goodness(item[1]))
     if ranked:
         listed = ", ".join(f"{name} {formats.stated(row)}" for name, row in ranked)
-        metric = formats.words(ranked[0][1]["metric"])
-        yield Sentence("clean", f"On clean, unseen images the {metric} is: {listed}.")
+        metric = formats.metric(ranked[0][1]["metric"])
+        less = " (less is better)" if measures.of(ranked[0][1]["metric"]).lower else ""
+        yield Sentence("clean", f"On clean, unseen images the {metric} is{less}: {listed}.")
 
 
 def _pairs(rows: Sequence[Row]) -> Iterator[Sentence]:
@@ -91,11 +92,14 @@ def _pairs(rows: Sequence[Row]) -> Iterator[Sentence]:
 def _contrast(rows: Sequence[Row], frail: Row, robust: Row, whole: dict[str, Row]) -> str:
     one, two = model(frail), model(robust)
     opposite = [pair for pair in _apart(rows, one, two) if model(pair[0]) == two]
+    lower = measures.of(frail["metric"]).lower
+    verb, lost = ("rises", "worsens by") if lower else ("falls", "loses")
+    more = formats.change(_gap(frail, robust, whole), frail["metric"])
     text = (
         f"{one} and {two} generalise alike, each inside the other's interval, but {one} is less "
-        f"robust: under {setting(frail).label}, where they differ most, it falls "
-        f"{compare.fall(whole[one], frail)}, {two} {compare.fall(whole[two], robust)}. It loses "
-        f"{formats.points(_gap(frail, robust, whole))} points more."
+        f"robust: under {setting(frail).label}, where they differ most, it {verb} "
+        f"{compare.fall(whole[one], frail)}, {two} {compare.fall(whole[two], robust)}. It {lost} "
+        f"{more} more."
     )
     if opposite:
         where = setting(_furthest(opposite, whole)[0]).label
@@ -111,18 +115,18 @@ def _apart(rows: Sequence[Row], one: str, two: str) -> list[tuple[Row, Row]]:
     """Returns the weaker and the stronger row of two models wherever one clearly loses more."""
     whole = clean(rows)
     ordered = [
-        (first, second) if first["score"] < second["score"] else (second, first)
+        (first, second) if compare.better(second, first) else (second, first)
         for first, second in _same_setting(rows, one, two)
     ]
     return [
         (frail, robust)
         for frail, robust in ordered
-        if compare.above(robust, frail) and _gap(frail, robust, whole) > 0
+        if compare.better(robust, frail) and _gap(frail, robust, whole) > 0
     ]
 
 
 def _gap(frail: Row, robust: Row, whole: dict[str, Row]) -> float:
-    lost = [whole[model(row)]["score"] - row["score"] for row in (frail, robust)]
+    lost = [compare.loss(whole[model(row)], row) for row in (frail, robust)]
     return lost[0] - lost[1]
 
 
@@ -196,6 +200,8 @@ def _transfer(rows: Sequence[Row]) -> Iterator[Sentence]:
 
 
 def _saturated(rows: Sequence[Row]) -> Iterator[Sentence]:
+    if any(measures.of(row["metric"]).lower for row in rows):
+        return  # a distance has no worst value
     white = [row for row in rows if row["access"] == "white" and setting(row).bounded]
     full = [
         spot

@@ -1,7 +1,8 @@
 """The rows of an evaluation: their keys, their names, and how to pick among them.
 
 A row is one score: a model under one perturbation (or none) by one metric. What is unknown is None.
-Scores are better when larger; rates (`success`, `misclassified`, `flat`) are in [0, 1].
+Scores are better when larger, but for the errors and distances that `measures` knows; rates
+(`success`, `misclassified`, `flat`) are in [0, 1].
 """
 
 import math

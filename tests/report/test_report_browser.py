@@ -42,7 +42,7 @@ def address(rows, gallery_examples, tmp_path_factory):
         models=[{"name": name, "parameters": 23834568} for name in long.values()],
         class_names=CLASSES,
         examples=gallery_examples,
-        recalls=[report.Recall("mobilenet", Setting("PGD", 0.004, None), [0.5, 0.0, 1.0])],
+        recalls=[report.Breakdown("mobilenet", Setting("PGD", 0.004, None), [0.5, 0.0, 1.0])],
         reproduce={"command": "python -m experiments.skin " + 9 * "--option=value "},
     )
     return page.as_uri()

@@ -56,8 +56,8 @@ def arguments(rows, gallery_examples):
         class_names=CLASSES,
         examples=gallery_examples,
         recalls=[
-            report.Recall("mobilenet", None, [0.9, 0.8, None], [5, 4, 0]),
-            report.Recall("mobilenet", Setting("PGD", 0.004, None), [0.5, 0.0, float("nan")]),
+            report.Breakdown("mobilenet", None, [0.9, 0.8, None], [5, 4, 0]),
+            report.Breakdown("mobilenet", Setting("PGD", 0.004, None), [0.5, 0.0, float("nan")]),
         ],
         reproduce={"command": "python -m experiments.skin", "versions": {"jax": "0.10"}},
     )
@@ -196,7 +196,7 @@ def test_least_report(least):
 
 def test_bars_and_recalls_are_about_one_size(least, make_row):
     rows = [make_row("a", "white", "PGD", 0.5, clean_score=0.9, eps=eps) for eps in (0.1, 0.2)]
-    recalls = [report.Recall("a", Setting("PGD", eps, None), [eps] * 3) for eps in (0.1, 0.2)]
+    recalls = [report.Breakdown("a", Setting("PGD", eps, None), [eps] * 3) for eps in (0.1, 0.2)]
     text = least(rows=rows, recalls=recalls, eps=0.1).read_text()
     assert "At size 0.1" in text
     assert ">0.100</td>" in text and ">0.200</td>" not in text
@@ -208,7 +208,7 @@ def test_wrong_arguments_are_refused(least):
     with pytest.raises(ValueError, match="Every model of a report has a name"):
         least(models=[{"parameters": 3}])
     with pytest.raises(ValueError, match="one entry for each of the 3 classes, got 2"):
-        least(recalls=[report.Recall("a", None, [0.1, 0.2])])
+        least(recalls=[report.Breakdown("a", None, [0.1, 0.2])])
     with pytest.raises(ValueError, match="No row has the metric"):
         least(metric="auc")
 
@@ -239,8 +239,8 @@ def test_recalls_of_an_evaluation():
         part | dict(access="white", metric="accuracy", parts=[0.4]),
     ]
     clean, white = report.recalls(parts, source)
-    assert clean == report.Recall("a", None, [1.0, 0.5], [1, 2])
-    assert white == report.Recall("a", Setting("pgd", 0.1, None), [0.0, None], [1, 2])
+    assert clean == report.Breakdown("a", None, [1.0, 0.5], [1, 2], access="clean")
+    assert white == report.Breakdown("a", Setting("pgd", 0.1, None), [0.0, None], [1, 2])
 
 
 def test_templates_are_installed():

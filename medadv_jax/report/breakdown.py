@@ -1,0 +1,163 @@
+"""A score part by part, the recall of a class or the Dice of a structure.
+
+An attack seldom costs all parts the same.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from medadv_jax.data import Source
+from medadv_jax.report import formats, matrix, measures
+from medadv_jax.report.rows import Setting, headline, setting, unique
+
+
+class Breakdown(NamedTuple):
+    """The parts of a score of one model under one perturbation.
+
+    Attributes:
+      model: Name of the model.
+      setting: The perturbation; None for clean images.
+      values: One a part; None or NaN where it is undefined, as for a class without examples.
+      counts: Examples of each part; None if not known.
+      metric: The metric whose parts they are.
+      access: What the perturbation knew: "clean", "noise" or "white".
+    """
+
+    model: str
+    setting: Setting | None
+    values: Sequence[float | None]
+    counts: Sequence[int] | None = None
+    metric: str = "balanced_accuracy"
+    access: str = "white"
+
+    @property
+    def label(self) -> str:
+        """Name of the perturbation for a reader."""
+        return "clean" if self.setting is None else self.setting.label
+
+    @property
+    def mean(self) -> float:
+        """The mean of the defined parts, NaN if there is none."""
+        defined = [v for v in self.values if v is not None and not math.isnan(v)]
+        return sum(defined) / len(defined) if defined else math.nan
+
+
+class Table(NamedTuple):
+    """The parts of the scores of one model under several perturbations.
+
+    Attributes:
+      model: Name of the model.
+      counts: Examples of each part, None if not known.
+      entries: The clean one and one a perturbation.
+      cells: For each entry, for each part, a text and the style of its cell.
+    """
+
+    model: str
+    counts: Sequence[int] | None
+    entries: list[Breakdown]
+    cells: list[list[tuple[str, str]]]
+
+
+def recalls(
+    parts: Sequence[Mapping[str, Any]], source: Source, metric: str = "balanced_accuracy"
+) -> list[Breakdown]:
+    """Returns the recall of each class that an evaluation measured, black box left out.
+
+    Args:
+      parts: What `evaluate.parts` returned.
+      source: The records that were evaluated, for their labels.
+      metric: The metric whose parts are the recalls of the classes.
+    """
+    counts = np.bincount(source.column("label"), minlength=source.num_classes).tolist()
+    return _breakdowns(parts, metric, counts)
+
+
+def structures(
+    parts: Sequence[Mapping[str, Any]],
+    metric: str = "dice",
+    perturbations: Collection[str] | None = None,
+) -> list[Breakdown]:
+    """Returns the score of each structure that an evaluation measured, black box left out.
+
+    Args:
+      parts: What `evaluate.parts` returned.
+      metric: The metric whose parts are the structures, such as "dice" or "hd95".
+      perturbations: Labels of the noise and the attacks to show; None for all.
+    """
+    chosen = [
+        entry
+        for entry in parts
+        if perturbations is None
+        or entry["access"] == "clean"
+        or entry["perturbation"] in perturbations
+    ]
+    return _breakdowns(chosen, metric, None)
+
+
+def _breakdowns(
+    parts: Sequence[Mapping[str, Any]], metric: str, counts: Sequence[int] | None
+) -> list[Breakdown]:
+    return [
+        Breakdown(
+            model=entry["model"],
+            setting=(
+                None if entry["access"] == "clean" else setting({"ssim_target": None, **entry})
+            ),
+            values=entry["parts"],
+            counts=counts,
+            metric=metric,
+            access=entry["access"],
+        )
+        for entry in parts
+        if entry["metric"] == metric and entry["access"] != "black"
+    ]
+
+
+def check(entries: Sequence[Breakdown], names: Sequence[str], what: str = "classes") -> None:
+    """Refuses parts that do not fit their names, and two metrics in one section.
+
+    Raises:
+      ValueError: if an entry or its counts have not one value a name, or metrics differ.
+    """
+    metrics = unique(entry.metric for entry in entries)
+    if len(metrics) > 1:
+        raise ValueError(f"The parts of one metric stand in one section, got those of {metrics}.")
+    for entry in entries:
+        for values in (entry.values, entry.counts):
+            if values is not None and len(values) != len(names):
+                raise ValueError(
+                    f"The {formats.metric(entry.metric)} of {entry.model} under {entry.label} has "
+                    f"one entry for each of the {len(names)} {what}, got {len(values)}."
+                )
+
+
+def tables(entries: Sequence[Breakdown], eps: float | None) -> list[Table]:
+    """Returns for each model its parts, clean and under each perturbation.
+
+    Args:
+      entries: Parts of one metric.
+      eps: The size to show of perturbations of several sizes; None shows all.
+    """
+    spots = headline((entry.setting for entry in entries if entry.setting), eps)
+    shown = [entry for entry in entries if entry.setting is None or entry.setting in spots]
+    known = [value for entry in shown for value in entry.values if _known(value)]
+    _, standing = measures.standing(shown[0].metric if shown else "", known)
+    found = []
+    for name in unique(entry.model for entry in shown):
+        own = [entry for entry in shown if entry.model == name]
+        counts = next((list(e.counts) for e in own if e.counts is not None), None)
+        cells = [[_cell(value, standing) for value in entry.values] for entry in own]
+        found.append(Table(name, counts, own, cells))
+    return found
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _cell(value: float | None, standing: Any) -> tuple[str, str]:
+    text = formats.score(value)
+    return text, matrix.look(standing(value)) if _known(value) else ""
