@@ -20,7 +20,11 @@ Loss = Callable[[Any, Any], Any]
 
 
 class BallState(NamedTuple):
-    """The state of an attack inside a ball: where it is, where it started and what it is after."""
+    """The state of an attack inside a ball: where it is, where it started and what it is after.
+
+    Attributes:
+      number: How many steps were taken.
+    """
 
     image: Float[Array, "*space c"]
     done: Bool[Array, ""]
@@ -28,11 +32,13 @@ class BallState(NamedTuple):
     clean: Float[Array, "*space c"]
     label: Int[Array, "*dense"]
     target: Int[Array, "*dense"] | None
+    number: Int[Array, ""]
 
 
 def begin(image: Image, clean: Image, label: Label, target: Label | None) -> BallState:
     """Returns the state before the first step."""
-    return BallState(image, jnp.array(False), jnp.array(False), clean, label, target)
+    no = jnp.array(False)
+    return BallState(image, no, no, clean, label, target, jnp.array(0))
 
 
 def uphill(predict: Any, state: BallState, loss: Loss) -> tuple[Image, Bool[Array, ""]]:
@@ -68,14 +74,20 @@ def climb(
     """
     gradient, hit = uphill(predict, state, loss)
     stop = hit & until_fooled
-    flat = ~jnp.isfinite(gradient).all() | (gradient == 0).all()
+    flat = useless(gradient)
     moved = norms.ascend(state.image, gradient, step_size, norm)
     moved = norms.project(moved, state.clean, eps, norm)
     return state._replace(
         image=jnp.where(stop | flat, state.image, moved),
         done=stop | flat,
         flat=state.flat | (flat & ~stop),
+        number=state.number + 1,
     )
+
+
+def useless(gradient: Image) -> Bool[Array, ""]:
+    """Whether a gradient gives no direction: it is zero, or not finite."""
+    return ~jnp.isfinite(gradient).all() | (gradient == 0).all()
 
 
 @attack
@@ -125,34 +137,23 @@ class FGSM:
         )
 
 
-@attack
-class PGD:
-    r"""Projected gradient descent: steps of steepest ascent, each projected back onto the ball.
+class Ascent:
+    """What every attack that climbs step by step inside a ball does alike.
 
-    $$x_{i+1} = \Pi_{\epsilon}(x_i + \alpha\,\mathrm{sign}\,\nabla_x J(f(x_i), y))$$ from a point
-    drawn uniformly from the ball, and its forms in L2 (the normalised gradient) and L1 (the
-    steepest pixels, Euclidean projection). With a target t the steps go down $J(f(x), t)$.
-
-    Args:
-      eps: Radius of the ball, in pixels of [0, 1].
-      step_size: Length of a step in the same norm; None for eps / 4.
-      steps: Number of steps, one gradient each.
-      norm: Of the ball.
-      random_start: Whether to start at a random point of the ball instead of the clean image.
-      until_fooled: Stop at the first image that fools; the rest of the budget is not spent.
-      loss: Maps the logits and the label of one example to a scalar.
-
-    Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", 2018.
+    One of them says what it climbs, and by what `eps` is divided where no `step_size` is given.
     """
 
     eps: Scalar
-    step_size: Scalar | None = None
-    steps: int = static(default=10)
-    norm: Norm = static(default="linf")
-    random_start: bool = static(default=True)
-    until_fooled: bool = static(default=False)
-    loss: Loss = static(default=losses.cross_entropy)
-    size = "eps"
+    step_size: Scalar | None
+    steps: int
+    norm: Norm
+    random_start: bool
+    until_fooled: bool
+    divisor: int
+
+    def objective(self, state: BallState) -> Loss:
+        """Returns the loss that the next step climbs."""
+        raise TypeError(f"{type(self).__name__} does not say what it climbs.")
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError for a hyperparameter outside its range."""
@@ -179,11 +180,46 @@ class PGD:
             predict,
             state,
             eps=self.eps,
-            step_size=self.eps / 4 if self.step_size is None else self.step_size,
+            step_size=self.eps / self.divisor if self.step_size is None else self.step_size,
             norm=self.norm,
-            loss=self.loss,
+            loss=self.objective(state),
             until_fooled=self.until_fooled,
         )
+
+
+@attack
+class PGD(Ascent):
+    r"""Projected gradient descent: steps of steepest ascent, each projected back onto the ball.
+
+    $$x_{i+1} = \Pi_{\epsilon}(x_i + \alpha\,\mathrm{sign}\,\nabla_x J(f(x_i), y))$$ from a point
+    drawn uniformly from the ball, and its forms in L2 (the normalised gradient) and L1 (the
+    steepest pixels, Euclidean projection). With a target t the steps go down $J(f(x), t)$.
+
+    Args:
+      eps: Radius of the ball, in pixels of [0, 1].
+      step_size: Length of a step in the same norm; None for eps / 4.
+      steps: Number of steps, one gradient each.
+      norm: Of the ball.
+      random_start: Whether to start at a random point of the ball instead of the clean image.
+      until_fooled: Stop at the first image that fools; the rest of the budget is not spent.
+      loss: Maps the logits and the label of one example to a scalar.
+
+    Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", 2018.
+    """
+
+    eps: Scalar
+    step_size: Scalar | None = None
+    steps: int = static(default=10)
+    norm: Norm = static(default="linf")
+    random_start: bool = static(default=True)
+    until_fooled: bool = static(default=False)
+    loss: Loss = static(default=losses.cross_entropy)
+    size = "eps"
+    divisor = 4
+
+    def objective(self, state: BallState) -> Loss:
+        """Returns the loss."""
+        return self.loss
 
 
 @attack
