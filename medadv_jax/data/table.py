@@ -126,7 +126,9 @@ def need(path: pathlib.Path, homepage: str) -> pathlib.Path:
     return path
 
 
-def read_csv(path: pathlib.Path, columns: Sequence[str], *, key: str, homepage: str) -> list[Row]:
+def read_csv(
+    path: pathlib.Path, columns: Sequence[str], *, key: str, homepage: str, delimiter: str = ","
+) -> list[Row]:
     """Reads a CSV file and checks its columns and its key.
 
     Args:
@@ -134,6 +136,7 @@ def read_csv(path: pathlib.Path, columns: Sequence[str], *, key: str, homepage: 
       columns: Columns that it must have; others are kept.
       key: The column whose values are unique and not empty.
       homepage: Where to get the file, for the message.
+      delimiter: What stands between two fields; a tab in a TSV file.
 
     Raises:
       FileNotFoundError: There is no such file.
@@ -145,7 +148,7 @@ def read_csv(path: pathlib.Path, columns: Sequence[str], *, key: str, homepage: 
         text = need(path, homepage).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} must be text in UTF-8: {error}.") from None
-    reader = csv.reader(io.StringIO(text, newline=""))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     header = next(reader, [])
     if missing := [column for column in columns if column not in header]:
         raise ValueError(f"{path} lacks the column {missing[0]!r}; it has {header}.")

@@ -1,0 +1,284 @@
+"""Brain volumes in NIfTI and MGZ files: found whole, turned to RAS, scaled to [0, 1]."""
+
+import gzip
+import math
+import pathlib
+import zlib
+from typing import Any, NamedTuple
+
+import nibabel
+import nibabel.filebasedimages
+import nibabel.freesurfer.mghformat
+import nibabel.orientations
+import nibabel.spatialimages
+import numpy as np
+
+from medadv_jax.data.slices import Volume
+from medadv_jax.data.structures import Numbering, to_structures
+
+ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh")
+"""File name endings of a volume."""
+PERCENTILES = (0.5, 99.5)
+"""Of the voxels of one image that are not zero: they become 0 and 1, what is beyond is clipped."""
+APART = 0.05
+"""How many mm a voxel of the image and its label may lie apart: files round their affines."""
+DEFLATE = 1032
+"""The most that a gzip file can shrink."""
+_UNREADABLE = (
+    nibabel.filebasedimages.ImageFileError,
+    nibabel.spatialimages.HeaderDataError,
+    nibabel.freesurfer.mghformat.MGHError,
+    EOFError,
+    OSError,
+    zlib.error,
+)
+
+
+class Grid(NamedTuple):
+    """Where the voxels of a file lie once its axes point to right, anterior and superior.
+
+    Attributes:
+      shape: Voxels along each axis.
+      spacing: Distance of voxels along each axis in mm.
+      affine: From voxel to mm, `(4, 4)`.
+      turn: How the stored axes become these, as nibabel has it.
+    """
+
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    affine: np.ndarray
+    turn: np.ndarray
+
+
+def ending(path: pathlib.Path) -> str:
+    """Returns which of ENDINGS a file name has, "" if none."""
+    return next((one for one in ENDINGS if path.name.endswith(one)), "")
+
+
+def grid(path: pathlib.Path) -> Grid:
+    """Reads the header of a volume.
+
+    A file may have trailing axes of length one: it is one volume all the same.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ValueError: The file is no NIfTI or MGZ, its header declares more than the file can hold, it
+        holds several volumes or colours, or it does not say how the volume lies; the message names
+        the file.
+    """
+    return _grid(path, _opened(path))
+
+
+def _opened(path: pathlib.Path) -> Any:
+    """Returns a nibabel image of a file whose voxels have not been read."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing.")
+    if not ending(path):
+        raise ValueError(f"{path}: the name of a volume ends in one of {', '.join(ENDINGS)}.")
+    try:
+        image: Any = nibabel.load(path)
+    except _UNREADABLE as error:
+        raise ValueError(f"{path} has no header of NIfTI or MGZ: {error}") from None
+    kinds = (nibabel.Nifti1Image, nibabel.MGHImage)  # NIfTI-2 is a kind of the first
+    if not isinstance(image, kinds):
+        raise ValueError(f"{path} is {type(image).__name__}, not NIfTI or MGZ.")
+    return image
+
+
+def _grid(path: pathlib.Path, image: Any) -> Grid:
+    """Returns the grid of an opened volume after checks of its header."""
+    shape = tuple(image.shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"{path} has the shape {image.shape}; a volume has three axes.")
+    if image.dataobj.dtype.kind not in "uif":
+        raise ValueError(f"{path} has voxels of {image.dataobj.dtype}; they are real numbers.")
+    size = path.stat().st_size
+    if _declared(image) > size * (1 if ending(path) in (".nii", ".mgh") else DEFLATE):
+        raise ValueError(
+            f"{path}: the header declares {_declared(image)} bytes, shape {image.shape}; a file of "
+            f"{size} bytes cannot hold them."
+        )
+    _check_orientation(path, image)
+    turn = nibabel.orientations.io_orientation(image.affine)
+    affine = image.affine @ nibabel.orientations.inv_ornt_aff(turn, shape)
+    x, y, z = np.argsort(turn[:, 0])  # stored axis of each new one
+    spacing = np.sqrt((affine[:3, :3] ** 2).sum(0))
+    return Grid(
+        shape=(shape[x], shape[y], shape[z]),
+        spacing=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
+        affine=affine,
+        turn=turn,
+    )
+
+
+def _declared(image: Any) -> int:
+    """Returns the bytes that header and voxels take when they are not compressed."""
+    proxy = image.dataobj
+    return int(proxy.offset) + math.prod(map(int, proxy.shape)) * proxy.dtype.itemsize
+
+
+def _check_orientation(path: pathlib.Path, image: Any) -> None:
+    """Raises ValueError if a header does not say which side is left, or how large a voxel is."""
+    header = image.header
+    if isinstance(image, nibabel.Nifti1Image):
+        if not (header["sform_code"] or header["qform_code"]):
+            raise ValueError(
+                f"{path} has neither sform_code nor qform_code: which side is left is unknown."
+            )
+        if (unit := header.get_xyzt_units()[0]) not in ("mm", "unknown"):
+            raise ValueError(f"{path} measures space in {unit}; a brain volume is in mm.")
+    affine = np.asarray(image.affine)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise ValueError(f"{path} has the affine {affine.tolist()}; it must be invertible.")
+
+
+def check_pair(image: pathlib.Path, label: pathlib.Path) -> Grid:
+    """Returns the grid that image and label share.
+
+    Raises:
+      ValueError: Their shapes differ, or a voxel lies more than APART away from its label; and as
+        `grid`.
+    """
+    own, other = grid(image), grid(label)
+    if own.shape != other.shape:
+        raise ValueError(
+            f"{label} has the shape {other.shape} and {image} {own.shape} (axes turned to right, "
+            "anterior, superior); image and label have the same."
+        )
+    corners = np.array(np.meshgrid(*((0, n - 1) for n in own.shape), [1.0])).reshape(4, -1)
+    apart = float(np.linalg.norm((own.affine - other.affine) @ corners, axis=0).max())
+    if apart > APART:
+        raise ValueError(
+            f"{label} and {image} have affines that put a voxel {apart:.3g} mm apart; at most "
+            f"{APART} mm."
+        )
+    return own
+
+
+def read(
+    image: pathlib.Path, label: pathlib.Path, numbering: Numbering, spacing: float | None = None
+) -> Volume:
+    """Reads an image and its labels.
+
+    Axes are turned and flipped to the closest RAS; a volume that is oblique stays so. Intensities
+    are scaled by PERCENTILES of this image alone.
+
+    Args:
+      image: The file of the image.
+      label: The file of the ids, on the grid of the image.
+      numbering: From id to structure.
+      spacing: Isotropic spacing in mm to sample at, see `resampled`; `None` leaves the grid.
+
+    Raises:
+      FileNotFoundError: A file is missing.
+      ValueError: A file breaks a rule; the message names the file and the rule. See `check_pair`.
+    """
+    own = check_pair(image, label)
+    pixels = scaled(_voxels(image).astype(np.float32), image)
+    ids = _integers(_voxels(label), label)
+    volume = Volume(pixels, to_structures(ids, numbering, label), own.spacing)
+    return volume if spacing is None else resampled(volume, spacing)
+
+
+def _voxels(path: pathlib.Path) -> np.ndarray:
+    """Returns the voxels of a file in RAS, after a look whether the file is whole."""
+    image = _opened(path)
+    turn = _grid(path, image).turn
+    _check_whole(path, _declared(image))
+    try:
+        array = np.asanyarray(image.dataobj)
+    except (*_UNREADABLE, ValueError) as error:
+        raise ValueError(f"{path} cannot be read to its end: {error}") from None
+    if not np.isfinite(array).all():
+        count = int(np.count_nonzero(~np.isfinite(array)))
+        raise ValueError(f"{path} has {count} voxels that are NaN or infinite; all are finite.")
+    return nibabel.orientations.apply_orientation(array.reshape(array.shape[:3]), turn)
+
+
+def _check_whole(path: pathlib.Path, declared: int) -> None:
+    """Raises ValueError if a compressed file is cut off, damaged or shorter than it declares.
+
+    It is read through piece by piece, before memory for the declared size is taken.
+    """
+    if ending(path) in (".nii", ".mgh"):
+        return
+    length = 0
+    try:
+        with gzip.open(path) as file:
+            while piece := file.read(2**20):
+                length += len(piece)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} is not a whole gzip file, cut off or damaged: {error}") from None
+    if length < declared:
+        raise ValueError(f"{path}: the header declares {declared} bytes, the file has {length}.")
+
+
+def _integers(array: np.ndarray, path: pathlib.Path) -> np.ndarray:
+    """Returns labels as integers, which some programs write as floats."""
+    if array.dtype.kind in "ui":
+        return array
+    whole = array.astype(np.int32)
+    if (wrong := whole != array).any():
+        raise ValueError(f"{path} holds the label {array[wrong].flat[0]}; labels are integers.")
+    return whole
+
+
+def scaled(image: np.ndarray, origin: Any) -> np.ndarray:
+    r"""Scales intensities to [0, 1]: $\min(\max((x - l) / (u - l), 0), 1)$.
+
+    $l$ and $u$ are the PERCENTILES of the voxels of this image that are not zero, which leaves out
+    the air of a masked or skull-stripped volume.
+
+    Raises:
+      ValueError: $l = u$: the image is constant but for a few voxels.
+    """
+    inside = image[image != 0]
+    low, high = np.percentile(inside, PERCENTILES) if inside.size else (0.0, 0.0)
+    if not low < high:
+        raise ValueError(
+            f"{origin} is constant: percentiles {PERCENTILES} of its voxels other than zero are "
+            f"both {low:g}."
+        )
+    return np.clip((image - np.float32(low)) / np.float32(high - low), 0, 1)
+
+
+def sampled_shape(
+    shape: tuple[int, ...], spacing: tuple[float, ...], wanted: float | None
+) -> tuple[int, ...]:
+    """Returns the shape that `resampled` makes; `None` leaves it.
+
+    >>> sampled_shape((182, 218, 182), (1.0, 1.0, 1.0), 2.0)
+    (91, 109, 91)
+    """
+    if wanted is None:
+        return shape
+    if not 0 < wanted < math.inf:
+        raise ValueError(f"spacing is above 0 mm, got {wanted}.")
+    return tuple(max(1, round(n * mm / wanted)) for n, mm in zip(shape, spacing, strict=True))
+
+
+def resampled(volume: Volume, spacing: float) -> Volume:
+    """Samples a volume anew at an isotropic spacing, about the same centre.
+
+    The image is interpolated linearly, without a filter before it, and beyond the outermost voxels
+    it is as they are; a label is that of the nearest voxel, so no label arises that was not there.
+
+    Args:
+      volume: Its image is of floats.
+      spacing: Distance of voxels in mm.
+    """
+    shape = sampled_shape(volume.label.shape, volume.spacing, spacing)
+    image, label = volume.image, volume.label
+    for axis, (new, mm) in enumerate(zip(shape, volume.spacing, strict=True)):
+        old = label.shape[axis]
+        places = (np.arange(new) - (new - 1) / 2) * (spacing / mm) + (old - 1) / 2
+        places = np.clip(places, 0, old - 1)
+        low = np.minimum(places.astype(int), max(old - 2, 0))
+        weight = (places - low).astype(np.float32)
+        weight = weight.reshape([-1 if i == axis else 1 for i in range(3)])
+        near, far = image.take(low, axis), image.take(np.minimum(low + 1, old - 1), axis)
+        image = near + weight * (far - near)
+        label = label.take(np.floor(places + 0.5).astype(int), axis)
+    return Volume(np.clip(image, 0, 1), label, (float(spacing), float(spacing), float(spacing)))
