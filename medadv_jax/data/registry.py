@@ -6,13 +6,29 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from medadv_jax.data import dermofit, folder, ham10000, isic2017, isic2019, phantom
+from medadv_jax.data import (
+    bids,
+    brain_phantom,
+    brain_template,
+    dermofit,
+    folder,
+    freesurfer,
+    ham10000,
+    isic2017,
+    isic2019,
+    malc,
+    phantom,
+)
 from medadv_jax.data.prepare import prepare
 from medadv_jax.data.source import Source
 from medadv_jax.data.splits import SPLITS
 from medadv_jax.data.table import Table
 
-GENERATED: dict[str, Callable[..., Table]] = {"lesion_phantom": phantom.lesion}
+GENERATED: dict[str, Callable[..., Table]] = {
+    "lesion_phantom": phantom.lesion,
+    "brain_template": brain_template.table,
+    "brain_phantom": brain_phantom.table,
+}
 """Data sets that need no files: name to `table(split, **options)`."""
 ON_DISK: dict[str, Callable[..., Table]] = {
     "ham10000": ham10000.table,
@@ -20,6 +36,9 @@ ON_DISK: dict[str, Callable[..., Table]] = {
     "isic2019": isic2019.table,
     "dermofit": dermofit.table,
     "folder": folder.table,
+    "bids": bids.table,
+    "malc": malc.table,
+    "freesurfer": freesurfer.table,
 }
 """Data sets that the user has in a folder: name to `table(data_dir, **options)`."""
 NAMES = (*GENERATED, *ON_DISK)
@@ -44,7 +63,7 @@ def load(
       cache_dir: Where prepared records lie; default `$MEDADV_CACHE`, else `~/.cache/medadv_jax`.
       **options: What the data set takes besides, see its module: for "lesion_phantom" `size`,
         `count` and `seed`, for "folder" `csv` and `seed`, for "ham10000", "isic2019" and
-        "dermofit" the `seed` of their division.
+        "dermofit" the `seed` of their division; every brain data set has `plane` and `spacing`.
 
     Returns:
       A random-access source of records.
