@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import PIL.Image
 
+from medadv_jax.data.augment_mri import mri as mri
+
 Augment = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 """From a random generator and a uint8 image `(h, w, 3)` to a uint8 image."""
 

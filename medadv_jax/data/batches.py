@@ -3,11 +3,14 @@
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-import PIL.Image
 
 from medadv_jax.data.augment import Augment
+from medadv_jax.data.augment_mri import DenseAugment
+from medadv_jax.data.maps import Maps
+from medadv_jax.data.pictures import Pictures
 from medadv_jax.data.source import Source
 from medadv_jax.types import Batch
 
@@ -21,11 +24,11 @@ class Batches:
 
     source: Source
     batch_size: int
-    image_size: int | None
+    image_size: int | tuple[int, ...] | None
     seed: int | None
     epochs: int | None
     start: int
-    augment: Augment | None
+    augment: Augment | DenseAugment | None
     balance: float
     cache: bool
 
@@ -54,7 +57,7 @@ class Batches:
 
         numbers = grain.MapDataset.range(len(self.source))
         if self.seed is None:
-            dataset = numbers.map(lambda number: (number, self._image(number)))
+            dataset = numbers.map(lambda number: (number, self._view(number)))
             return dataset.batch(self.batch_size, batch_fn=self._stack).repeat(self.epochs)
         numbers = numbers.seed(self.seed)
         if self.balance:
@@ -63,52 +66,45 @@ class Batches:
         else:
             numbers = numbers.shuffle().repeat(self.epochs)
         # Repeated before it is batched: what remains of an epoch begins the next one's first batch.
-        dataset = numbers.random_map(lambda number, rng: (number, self._image(number, rng)))
+        dataset = numbers.random_map(lambda number, rng: (number, self._view(number, rng)))
         return dataset.batch(self.batch_size, drop_remainder=True, batch_fn=self._stack)
 
-    def _image(self, number: int, rng: np.random.Generator | None = None) -> np.ndarray:
-        """Returns the image of a record as it enters a batch, in uint8."""
-        image = self._resized[number]
-        if self.augment is not None and rng is not None:
-            return self.augment(rng, image)
-        return image if self.image_size is None else _centre(image, self.image_size)
+    def _view(self, number: int, rng: np.random.Generator | None = None) -> Any:
+        """Returns an example as it enters a batch."""
+        example = self._resized[number]
+        if self.augment is None or rng is None:
+            return self._form.cut(example)
+        return self._form.augmented(example, self.augment, rng)
 
     @functools.cached_property
-    def _resized(self) -> "_Resized":
-        return _Resized(self.source, self.image_size, CACHE_BYTES if self.cache else 0)
+    def _form(self) -> Any:
+        """How examples are read, cut and stacked: those of one class, or of dense labels."""
+        form: Any = Maps if self.source.dense else Pictures
+        return form(self.source, self.image_size)
 
     @functools.cached_property
-    def _labels(self) -> np.ndarray:
-        return self.source.column("label").astype(np.int32)
+    def _resized(self) -> "_Kept":
+        return _Kept(self._form, CACHE_BYTES if self.cache else 0)
 
-    def _stack(self, examples: Sequence[tuple[int, np.ndarray]]) -> Batch:
+    def _stack(self, examples: Sequence[tuple[int, Any]]) -> Batch:
         """Returns a batch of examples, padded by black images."""
-        shapes = {image.shape for _, image in examples}
-        side = self.image_size
-        if len(shapes) > 1 or side is not None and shapes != {(side, side, 3)}:
-            raise ValueError(
-                f"A batch holds images of one shape, got {sorted(shapes)} from {self.source.name} "
-                f"with image_size={side}: give image_size, or an augmentation that makes that size."
-            )
         present = len(examples)
-        images = np.zeros((self.batch_size, *shapes.pop()), np.float32)
-        for row, (_, image) in enumerate(examples):
-            np.divide(image, np.float32(255), out=images[row])
         index = np.full(self.batch_size, -1, np.int32)
         index[:present] = [number for number, _ in examples]
         mask = np.arange(self.batch_size) < present
-        return Batch(images, np.where(mask, self._labels[index], 0), mask, index)
+        images, labels = self._form.stacked([view for _, view in examples], index, mask)
+        return Batch(images, labels, mask, index)
 
 
 def batches(
     source: Source,
     batch_size: int,
     *,
-    image_size: int | None = None,
+    image_size: int | tuple[int, ...] | None = None,
     seed: int | None = None,
     epochs: int | None = 1,
     start: int = 0,
-    augment: Augment | None = None,
+    augment: Augment | DenseAugment | None = None,
     balance: float = 0.0,
     cache: bool = True,
 ) -> Batches:
@@ -127,22 +123,25 @@ def batches(
       batch_size: Examples in a batch.
       image_size: Side in pixels. An image is resized (bicubic, antialiased) until its shorter side
         has this length; then the middle square is taken, or the augmentation gets the whole.
+        With dense labels nothing is resized: the middle of the image is taken and zeros are put
+        round it, their label 0 (background), after the augmentation; `(h, w)` gives each side.
         `None` leaves images as they are stored.
       seed: Seed of order and augmentation, at least 0; `None` for the stored order.
       epochs: Passes over the source; `None` for no end.
       start: How many batches to pass over, at once.
       augment: `augment(rng, image)`, from a uint8 image `(h, w, 3)` to a uint8 image, for example
-        `data.augment.dermoscopy(size)`; needs a seed.
+        `data.augment.dermoscopy(size)`; with dense labels `augment(rng, image, label)`, from and to
+        a float32 image and its label, for example `data.augment.mri()`; needs a seed.
       balance: $\beta$ in [0, 1]: a class of $n$ records is drawn in proportion to $n^{1-\beta}$:
         0 as they are, 0.5 by the square root, 1 uniformly. An epoch has as many examples as the
         source has records; needs a seed.
-      cache: Keeps resized uint8 images in memory (up to 2 GiB), so that later epochs and iterations
-        of the same object need not decode them again.
+      cache: Keeps images (uint8 and resized, dense ones float32) in memory (up to 2 GiB), so that
+        later epochs and iterations of the same object need not decode them again.
 
     Returns:
       An object that can be iterated over again and again; its length is the number of batches in
       total, those that `start` passes over included. A batch is a `types.Batch` of numpy arrays:
-      float32 images in [0, 1] and int32 labels.
+      float32 images in [0, 1] and int32 labels, `(b,)` or, dense, `(b, h, w)`.
 
     Raises:
       ValueError: An argument is outside its range.
@@ -154,8 +153,15 @@ def _check(batches: Batches) -> None:
     """Raises ValueError for an argument outside its range."""
     for name, low in dict(batch_size=1, image_size=1, epochs=1, start=0, seed=0).items():
         value = getattr(batches, name)
-        if value is not None and value < low:
-            raise ValueError(f"{name} is at least {low}, got {value}.")
+        for one in value if isinstance(value, tuple) else (value,):
+            if one is not None and one < low:
+                raise ValueError(f"{name} is at least {low}, got {value}.")
+    if isinstance(batches.image_size, tuple) and not batches.source.dense:
+        raise ValueError(
+            f"image_size is one side, as images of a class are square; got {batches.image_size}."
+        )
+    if batches.balance and batches.source.dense:
+        raise ValueError(f"balance is for classes; {batches.source.name} has dense labels.")
     if not 0 <= batches.balance <= 1:
         raise ValueError(f"balance is in [0, 1], got {batches.balance}.")
     if batches.seed is None and (batches.balance or batches.augment is not None):
@@ -169,39 +175,24 @@ def _check(batches: Batches) -> None:
         )
 
 
-class _Resized:
-    """The resized images of a source, kept in memory up to a limit. Threads may share it."""
+class _Kept:
+    """The examples of a source, kept in memory up to a limit. Threads may share it."""
 
-    def __init__(self, source: Source, size: int | None, limit: int):
-        self._source, self._size, self._left = source, size, limit
-        self._kept: dict[int, np.ndarray] = {}
+    def __init__(self, form: Any, limit: int):
+        self._form, self._left = form, limit
+        self._kept: dict[int, Any] = {}
 
-    def __getitem__(self, number: int) -> np.ndarray:
-        """Returns an image whose shorter side has the wanted length."""
-        image = self._kept.get(number)
-        if image is None:
-            image = _resize(self._source[number]["image"], self._size)
-            # Two threads may both pass here: the limit is then missed by an image.
-            if image.nbytes <= self._left:
-                self._kept[number] = image
-                self._left -= image.nbytes
-        return image
-
-
-def _resize(image: np.ndarray, size: int | None) -> np.ndarray:
-    """Returns the image resized until its shorter side has a length, antialiased."""
-    height, width = image.shape[:2]
-    if size is None or min(height, width) == size:
-        return image
-    scale = size / min(height, width)
-    shape = max(size, round(width * scale)), max(size, round(height * scale))
-    return np.asarray(PIL.Image.fromarray(image).resize(shape, PIL.Image.Resampling.BICUBIC))
-
-
-def _centre(image: np.ndarray, size: int) -> np.ndarray:
-    """Returns the middle square of an image."""
-    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
-    return image[top : top + size, left : left + size]
+    def __getitem__(self, number: int) -> Any:
+        """Returns an example before it is cut or augmented."""
+        example = self._kept.get(number)
+        if example is None:
+            example = self._form.read(number)
+            size = self._form.size(example)
+            # Two threads may both pass here: the limit is then missed by an example.
+            if size <= self._left:
+                self._kept[number] = example
+                self._left -= size
+        return example
 
 
 class _BalancedOrder:

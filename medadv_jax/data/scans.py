@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from medadv_jax.data import slices, structures, volumes
+from medadv_jax.data import sampling, slices, structures, volumes
 from medadv_jax.data.splits import SPLITS, by_group
 from medadv_jax.data.table import Part, Record, Table, stamp
 
@@ -106,7 +106,7 @@ def table(
         fingerprint=(
             *stamp([*files, *(file for scan in scans for file in (scan.image, scan.label))]),
             sorted(numbering.items()),
-            volumes.PERCENTILES,
+            sampling.PERCENTILES,
         ),
         dense=True,
         shard=slices.VOLUMES_IN_A_FILE if plane == "volume" else None,
@@ -120,7 +120,7 @@ def _part(
     size = 0
     for scan in scans:
         grid = volumes.check_pair(scan.image, scan.label)
-        size += slices.count(volumes.sampled_shape(grid.shape, grid.spacing, spacing), plane)
+        size += slices.count(sampling.sampled_shape(grid.shape, grid.spacing, spacing), plane)
 
     def start() -> Iterator[Record]:
         for scan in scans:

@@ -13,13 +13,12 @@ import nibabel.orientations
 import nibabel.spatialimages
 import numpy as np
 
+from medadv_jax.data.sampling import resampled, scaled
 from medadv_jax.data.slices import Volume
 from medadv_jax.data.structures import Numbering, to_structures
 
 ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh")
 """File name endings of a volume."""
-PERCENTILES = (0.5, 99.5)
-"""Of the voxels of one image that are not zero: they become 0 and 1, what is beyond is clipped."""
 APART = 0.05
 """How many mm a voxel of the image and its label may lie apart: files round their affines."""
 DEFLATE = 1032
@@ -163,7 +162,7 @@ def read(
     """Reads an image and its labels.
 
     Axes are turned and flipped to the closest RAS; a volume that is oblique stays so. Intensities
-    are scaled by PERCENTILES of this image alone.
+    are scaled by percentiles of this image alone, see `sampling.scaled`.
 
     Args:
       image: The file of the image.
@@ -223,62 +222,3 @@ def _integers(array: np.ndarray, path: pathlib.Path) -> np.ndarray:
     if (wrong := whole != array).any():
         raise ValueError(f"{path} holds the label {array[wrong].flat[0]}; labels are integers.")
     return whole
-
-
-def scaled(image: np.ndarray, origin: Any) -> np.ndarray:
-    r"""Scales intensities to [0, 1]: $\min(\max((x - l) / (u - l), 0), 1)$.
-
-    $l$ and $u$ are the PERCENTILES of the voxels of this image that are not zero, which leaves out
-    the air of a masked or skull-stripped volume.
-
-    Raises:
-      ValueError: $l = u$: the image is constant but for a few voxels.
-    """
-    inside = image[image != 0]
-    low, high = np.percentile(inside, PERCENTILES) if inside.size else (0.0, 0.0)
-    if not low < high:
-        raise ValueError(
-            f"{origin} is constant: percentiles {PERCENTILES} of its voxels other than zero are "
-            f"both {low:g}."
-        )
-    return np.clip((image - np.float32(low)) / np.float32(high - low), 0, 1)
-
-
-def sampled_shape(
-    shape: tuple[int, ...], spacing: tuple[float, ...], wanted: float | None
-) -> tuple[int, ...]:
-    """Returns the shape that `resampled` makes; `None` leaves it.
-
-    >>> sampled_shape((182, 218, 182), (1.0, 1.0, 1.0), 2.0)
-    (91, 109, 91)
-    """
-    if wanted is None:
-        return shape
-    if not 0 < wanted < math.inf:
-        raise ValueError(f"spacing is above 0 mm, got {wanted}.")
-    return tuple(max(1, round(n * mm / wanted)) for n, mm in zip(shape, spacing, strict=True))
-
-
-def resampled(volume: Volume, spacing: float) -> Volume:
-    """Samples a volume anew at an isotropic spacing, about the same centre.
-
-    The image is interpolated linearly, without a filter before it, and beyond the outermost voxels
-    it is as they are; a label is that of the nearest voxel, so no label arises that was not there.
-
-    Args:
-      volume: Its image is of floats.
-      spacing: Distance of voxels in mm.
-    """
-    shape = sampled_shape(volume.label.shape, volume.spacing, spacing)
-    image, label = volume.image, volume.label
-    for axis, (new, mm) in enumerate(zip(shape, volume.spacing, strict=True)):
-        old = label.shape[axis]
-        places = (np.arange(new) - (new - 1) / 2) * (spacing / mm) + (old - 1) / 2
-        places = np.clip(places, 0, old - 1)
-        low = np.minimum(places.astype(int), max(old - 2, 0))
-        weight = (places - low).astype(np.float32)
-        weight = weight.reshape([-1 if i == axis else 1 for i in range(3)])
-        near, far = image.take(low, axis), image.take(np.minimum(low + 1, old - 1), axis)
-        image = near + weight * (far - near)
-        label = label.take(np.floor(places + 0.5).astype(int), axis)
-    return Volume(np.clip(image, 0, 1), label, (float(spacing), float(spacing), float(spacing)))
