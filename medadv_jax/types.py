@@ -158,6 +158,9 @@ class StepwiseAttack(Protocol):
 class CompositeAttack(Protocol):
     """An attack made of attacks: it gets the engine and the whole batch.
 
+    Its images are judged by the common rule, or by a `fooled` of its own. With `judged = True` its
+    Result stays as it is: the images are its parts', and each part was judged by the part's rule.
+
     Attributes:
       size: As in `StepwiseAttack`.
     """

@@ -37,6 +37,7 @@ class AttackRow:
       less: A smaller budget, which fools some but fewer; None for 2 steps, or for a third.
       dense: Whether it meets a segmenter of images (6, 6, 1) with 4 classes instead of a classifier
         of images (4, 3, 3); then the top row of every image is void, and every image has structure.
+      targeted: Whether it is given targets: the next class, for a segmenter in one pixel.
       least: The least label that its rule of success looks at: 1 leaves the background out.
     """
 
@@ -46,6 +47,7 @@ class AttackRow:
     budget: str = ""
     less: Any = None
     dense: bool = False
+    targeted: bool = False
     least: int = 0
 
 
@@ -80,6 +82,7 @@ ATTACKS = {
         budget="gamma",
     ),
     "gaussian_noise": AttackRow(attacks.GaussianNoise(sigma=0.1), NO_BALL | NOT_EARLY | RANDOM),
+    "rician_noise": AttackRow(attacks.RicianNoise(sigma=0.1), NO_BALL | NOT_EARLY | RANDOM),
     "uniform_noise": AttackRow(attacks.UniformNoise(eps=0.1), NOT_EARLY | RANDOM, "linf"),
     "sign_noise": AttackRow(attacks.SignNoise(eps=0.1), NOT_EARLY | RANDOM, "linf"),
     "bim_dense": AttackRow(attacks.BIM(eps=0.1, steps=3), NOT_EARLY | NOT_BEST, "linf", dense=True),
@@ -97,6 +100,22 @@ ATTACKS = {
         budget="steps",
         less=16,
         dense=True,
+    ),
+    "dag_targeted": AttackRow(
+        attacks.DAG(gamma=0.05, steps=18, active="target"),
+        NO_BALL | NO_SIZE,
+        budget="steps",
+        less=8,
+        dense=True,
+        targeted=True,
+    ),
+    "asma": AttackRow(
+        attacks.ASMA(tau=0.003, beta=0.003, steps=30),
+        NO_BALL | NO_SIZE,
+        budget="steps",
+        less=20,
+        dense=True,
+        targeted=True,
     ),
     "worst_case": AttackRow(
         attacks.WorstCase(attacks=(attacks.FGSM(eps=0.05), attacks.PGD(eps=0.1, steps=3))),

@@ -3,12 +3,15 @@
 An attack is a frozen dataclass of hyperparameters; see `medadv_jax.types` for its protocol.
 """
 
+from medadv_jax.attacks.asma import ASMA as ASMA
 from medadv_jax.attacks.combine import WorstCase as WorstCase
 from medadv_jax.attacks.dag import DAG as DAG
+from medadv_jax.attacks.dag_target import dag_target as dag_target
 from medadv_jax.attacks.deepfool import DeepFool as DeepFool
 from medadv_jax.attacks.gradient import BIM as BIM, FGSM as FGSM, PGD as PGD
 from medadv_jax.attacks.noise import (
     GaussianNoise as GaussianNoise,
+    RicianNoise as RicianNoise,
     SignNoise as SignNoise,
     UniformNoise as UniformNoise,
 )

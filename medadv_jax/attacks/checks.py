@@ -72,6 +72,13 @@ def untargeted(attack: Any, target: Any) -> None:
         raise ValueError(f"{type(attack).__name__} is untargeted: it takes no targets.")
 
 
+def targeted(attack: Any, target: Any) -> Any:
+    """Returns the target, or raises ValueError where an attack that needs one is given none."""
+    if target is None:
+        raise ValueError(f"{type(attack).__name__} is targeted: it needs targets.")
+    return target
+
+
 def single_label(attack: Any, label: Any) -> None:
     """Raises ValueError where an attack on classifiers is given a mask or a sentence."""
     if label.ndim:
@@ -194,7 +201,12 @@ def classes(name: str, labels: Any, mask: Any, num_classes: int) -> None:
 
 
 def distinct(labels: Any, targets: Any, mask: Any) -> None:
-    """Raises ValueError where a target is the label itself, so that there is nothing to attack."""
+    """Raises ValueError where a target is the label itself, so that there is nothing to attack.
+
+    Label maps may be equal: a slice without structures has none to be turned into background.
+    """
+    if labels.ndim > 2:
+        return
     same = np.asarray((labels == targets).reshape(len(labels), -1).all(axis=1)) & np.asarray(mask)
     if same.any():
         number = int(np.flatnonzero(same)[0])

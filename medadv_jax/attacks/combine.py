@@ -13,10 +13,11 @@ class WorstCase:
     """Runs attacks one after another, each only on the examples that still stand.
 
     An example counts as broken if any of the attacks breaks it, and its image is that of the first
-    that does; where none does, it is that of the first attack. What is misclassified anyway meets
-    the first attack only. `WorstCase(attacks=(a,))` is `a`:
-    the first attack gets the keys as they are, attack i > 0 gets `fold_in(key, i)`. Steps,
-    gradients and forwards are sums, and an example is flat if it was so in any attack that it met.
+    that does; where none does, it is that of the first attack. Each attack is judged by its own
+    rule of success: what DAG calls broken is broken. What is misclassified anyway, by the rule of
+    the first attack, meets that one only. `WorstCase(attacks=(a,))` is `a`: the first attack gets
+    the keys as they are, attack i > 0 gets `fold_in(key, i)`. Steps, gradients and forwards are
+    sums, and an example is flat if it was so in any attack that it met.
 
     Args:
       attacks: The attacks, cheapest first.
@@ -24,6 +25,7 @@ class WorstCase:
 
     attacks: tuple[Attack, ...]
     size = None
+    judged = True
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError if there is no attack, or for what the attacks themselves refuse."""

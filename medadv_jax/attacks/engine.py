@@ -87,6 +87,8 @@ class Engine:
             result = attack.run(self, keys, predict, images, labels, targets, mask)
         else:
             result = self._stepwise(attack, predict, examples, wrong, placement)
+        if getattr(attack, "judged", False):
+            return result
         logits = judge.evaluate(predict, result.images)
         success = judge.compiled_verdict(rule, logits, labels, targets)
         return result._replace(success=success & mask & ~wrong, misclassified=wrong)
@@ -132,6 +134,8 @@ class Engine:
         else:
             stop = ~mask | (wrong & stops_early(attack))
             result = to_result(loop.inline(attack, predict, keys, images, labels, targets, stop))
+        if getattr(attack, "judged", False):
+            return jax.lax.stop_gradient(result)
         success = judge.verdict(rule, predict(result.images), labels, targets)
         result = result._replace(success=success & mask & ~wrong, misclassified=wrong)
         return jax.lax.stop_gradient(result)  # predict may close over weights

@@ -19,8 +19,8 @@ def fooled(
     Classes: the prediction is not the label, or is the target. Dense: no valid pixel keeps its
     label, or 99 % of the valid pixels are at their target, and so are 99 % of those whose target is
     not their label (else a target that changes less than 1 % of the image would be met by the clean
-    one). Valid is where neither label nor target is negative, and an image without valid pixels is
-    never fooled.
+    one). Valid is where neither label nor target is negative; an image without valid pixels, or
+    whose target is its label, is never fooled.
     Logits that are not finite fool nobody: no prediction can be read from them.
 
     Args:
@@ -42,9 +42,9 @@ def fooled(
     if label.ndim == 0:
         return readable & (prediction == target)
     valid = valid & (target >= 0)
-    readable = readable & valid.any()
+    due = valid & (target != label)
     met = lambda pixels: jnp.sum((prediction == target) & pixels) >= 0.99 * jnp.sum(pixels)
-    return readable & met(valid) & met(valid & (target != label))
+    return readable & due.any() & met(valid) & met(due)
 
 
 @jax.jit

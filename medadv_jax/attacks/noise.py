@@ -68,6 +68,35 @@ class GaussianNoise(Noise):
 
 
 @attack
+class RicianNoise(Noise):
+    r"""The noise of magnitude MR images, $\sqrt{(x + \sigma n_1)^2 + (\sigma n_2)^2}$.
+
+    An MR image is the length of a complex signal whose two parts carry independent normal noise,
+    $n_1, n_2 \sim N(0, 1)$. Where x is large it is nearly normal; where x is 0, as in air, it is a
+    Rayleigh variable of mean $\sigma\sqrt{\pi / 2}$, so that black turns grey.
+
+    Some published code takes the density of the Rice distribution at x for this noise; it is not.
+
+    Args:
+      sigma: Standard deviation of either part before clipping, in pixels of [0, 1].
+
+    Source: Gudbjartsson, Patz, "The Rician distribution of noisy MRI data", 1995.
+    """
+
+    sigma: Scalar
+    size = "sigma"
+
+    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
+        """Raises ValueError unless sigma is a finite number of at least 0."""
+        checks.number("sigma", self.sigma, 0)
+
+    def perturb(self, key: PRNGKey, image: Image) -> Image:
+        """Returns the noisy image, not yet clipped."""
+        real, imaginary = self.sigma * jax.random.normal(key, (2, *image.shape))
+        return jnp.hypot(image + real, imaginary)
+
+
+@attack
 class UniformNoise(Noise):
     r"""Independent uniform noise on every pixel, $x + u$ with $u \sim U(-\epsilon, \epsilon)$.
 

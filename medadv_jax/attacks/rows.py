@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from medadv_jax.types import Scalar
+
 
 def is_attack(value: Any) -> bool:
     """Whether a value is an attack, stepwise or composite."""
@@ -66,13 +68,14 @@ def take(attack: Any, rows: np.ndarray) -> Any:
 
 def check_lengths(attack: Any, count: int) -> None:
     """Raises ValueError where a hyperparameter has neither one value nor one per example."""
-
-    def check(value: Any) -> Any:
-        if np.ndim(value) == 1 and len(value) != count:
-            raise ValueError(
-                f"A hyperparameter of {type(attack).__name__} is one value, or one per example: "
-                f"got {len(value)} values for {count} examples."
-            )
-        return value
-
-    over_fields(attack, check)
+    for field in dataclasses.fields(attack):
+        value = getattr(attack, field.name)
+        for part in value if isinstance(value, (tuple, list)) else (value,):
+            if is_attack(part):
+                check_lengths(part, count)
+            number = is_hyperparameter(part) or field.type in (Scalar, Scalar | None)
+            if number and np.shape(part) not in ((), (count,)):
+                raise ValueError(
+                    f"{field.name} of {type(attack).__name__} is one value, shape (), or one for "
+                    f"each of the {count} examples, shape ({count},): got {np.shape(part)}."
+                )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import rich.progress
 
 from medadv_jax.attacks import checks, rows
@@ -42,7 +43,8 @@ def run(
       predict: A Predict: `(b, *space, c)` to logits `(b, *dense, k)`; it normalises by itself.
       images: Float `(b, *space, c)` in [0, 1].
       labels: Integer `(b, *dense)`, the true classes; -1 marks a pixel that does not count.
-      targets: Like labels, the wished-for classes; None for an untargeted attack.
+      targets: Like labels, the wished-for classes; None for an untargeted attack. A pixel whose
+        label is -1 has no target.
       mask: Bool `(b,)`, False for padding, which costs nothing and stays as it is.
       batch_size: Attack this many rows at a time, to save memory; not inside `jit`.
       progress: Show a progress bar; not inside `jit`.
@@ -55,7 +57,6 @@ def run(
       ValueError: for input that breaks a convention, or logits of a clean image not finite. Inside
         `jit` shapes and constants are checked; values that are not known yet are not.
 
-    >>> import jax.numpy as jnp
     >>> from medadv_jax import attacks
     >>> predict = lambda images: jnp.stack([images.sum((1, 2, 3)), 9 - images.sum((1, 2, 3))], -1)
     >>> images, labels = jnp.full((2, 4, 4, 1), 0.3), jnp.array([0, 1])
@@ -71,6 +72,8 @@ def run(
     images = checks.as_images(images)
     labels = checks.as_labels("Labels", labels, len(images))
     targets = None if targets is None else checks.as_labels("Targets", targets, len(images))
+    if targets is not None and targets.shape == labels.shape == images.shape[:-1]:
+        targets = jnp.where(labels < 0, -1, targets)  # no attack may reach for a void pixel
     mask = checks.as_mask(mask, len(images))
     keys = checks.as_keys(key, len(images))
     rows.check_lengths(attack, len(images))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -17,19 +18,32 @@ COUNT = 8
 KEYS = jax.random.split(jax.random.key(7), COUNT)
 
 
+class Setting(NamedTuple):
+    """What `run` takes after the attack and the keys."""
+
+    model: Any
+    images: Any
+    labels: Any
+    targets: Any = None
+
+    def rows(self, chosen):
+        model, *rest = self
+        return Setting(model, *jax.tree.map(lambda leaf: leaf[chosen], rest))
+
+
 def setting(row, seed=0):
-    """What suits a row: a model, images, and labels of which number 2 is wrong."""
-    return example(row.dense, seed)
+    """What suits a row: a model, images, labels of which number 2 is wrong, perhaps targets."""
+    return example(row.dense, row.targeted, seed)
 
 
 @functools.cache
-def example(dense, seed):
+def example(dense, targeted, seed):
     model = toy.segmenter(seed) if dense else toy.mlp(seed)
     shape = (6, 6, 1) if dense else (4, 3, 3)
     images = toy.images(seed + 1, COUNT, shape, low=0.0, high=1.0)
     labels = toy.predictions(model, images)
-    labels = labels.at[2].set((labels[2] + 1) % 4)
-    return model, images, void(labels)
+    labels = void(labels.at[2].set((labels[2] + 1) % 4))
+    return Setting(model, images, labels, targets_of(labels) if targeted else None)
 
 
 def void(labels):
@@ -37,8 +51,18 @@ def void(labels):
     return labels.at[:, 0].set(-1) if labels.ndim > 1 else labels
 
 
-def beaten(row, model, images, labels):
-    """Whether no pixel that counts has its label; a class counts as one pixel."""
+def targets_of(labels):
+    """The next class, of label maps in a part of the pixels only."""
+    if labels.ndim == 1:
+        return (labels + 1) % 4
+    return labels.at[:, 3, 2].set((labels[:, 3, 2] + 1) % 4)
+
+
+def beaten(row, model, images, labels, targets=None):
+    """Whether no pixel that counts has its label, or all have their target."""
+    if targets is not None:
+        met = (toy.predictions(model, images) == targets) | (labels < 0)
+        return np.reshape(met, (COUNT, -1)).all(axis=1)
     counts = np.reshape(labels, (COUNT, -1)) >= row.least
     kept = np.reshape(toy.predictions(model, images) == labels, (COUNT, -1)) & counts
     return ~kept.any(axis=1) & counts.any(axis=1)
@@ -59,8 +83,7 @@ def assert_same(one, two, **tolerance):
 
 
 def keeps_shape_and_dtype(row):
-    _, images, _ = setting(row)
-    result = usual(row)
+    images, result = setting(row).images, usual(row)
     chex.assert_equal_shape([images, result.images])
     chex.assert_type(list(result), [jnp.float32, bool, int, int, int, bool, bool])
     chex.assert_shape(list(result[1:]), (COUNT,))
@@ -72,7 +95,7 @@ def stays_in_range(row):
 
 
 def stays_in_its_ball(row):
-    result, (_, images, _) = usual(row), setting(row)
+    result, images = usual(row), setting(row).images
     assert (toy.size_of(result.images - images, row.norm) <= row.attack.eps * (1 + 1e-5)).all()
     assert toy.size_of(result.images - images, row.norm).max() > 0.5 * row.attack.eps
 
@@ -87,11 +110,10 @@ def jit_equals_no_jit(row):
 
 
 def batch_equals_singles(row):
-    model, images, labels = setting(row)
     together = usual(row)
     for i in range(COUNT):
         one = slice(i, i + 1)
-        alone = run(row, (model, images[one], labels[one]), KEYS[one])
+        alone = run(row, setting(row).rows(one), KEYS[one])
         assert_same(alone, jax.tree.map(lambda leaf, one=one: leaf[one], together))
 
 
@@ -100,9 +122,8 @@ def batch_size_changes_nothing(row):
 
 
 def permuting_permutes(row):
-    model, images, labels = setting(row)
     order = np.random.default_rng(0).permutation(COUNT)
-    permuted = run(row, (model, images[order], labels[order]), KEYS[order])
+    permuted = run(row, setting(row).rows(order), KEYS[order])
     assert_same(permuted, jax.tree.map(lambda leaf: leaf[order], usual(row)))
 
 
@@ -121,14 +142,20 @@ def one_trace_serves_new_weights_and_sizes(row):
 
 def size_zero_is_the_image(row):
     attack = dataclasses.replace(row.attack, **{row.attack.size: 0})
-    model, images, labels = setting(row)
-    assert_same(attacks.run(attack, KEYS, model, images, labels).images, images, atol=1e-7)
+    result = attacks.run(attack, KEYS, *setting(row))
+    assert_same(result.images, setting(row).images, atol=1e-7)
+
+
+def with_output(row, factor):
+    """The setting of a row with the model's output scaled, and labels that fit it."""
+    model, images, labels, targets = setting(row)
+    model = dataclasses.replace(model, output=factor * model.output)
+    labels = void(toy.predictions(model, images))
+    return Setting(model, images, labels, None if targets is None else targets_of(labels))
 
 
 def finite_on_a_constant_model(row):
-    model, images, _ = setting(row)
-    model = dataclasses.replace(model, output=0 * model.output)
-    result = run(row, (model, images, void(toy.predictions(model, images))))
+    result = run(row, with_output(row, 0))
     assert jnp.isfinite(result.images).all()
     assert not result.success.any()
     looks = not hasattr(row.attack, "noise")
@@ -136,27 +163,24 @@ def finite_on_a_constant_model(row):
 
 
 def finite_on_a_saturated_model(row):
-    model, images, _ = setting(row)
-    model = dataclasses.replace(model, output=1e4 * model.output)
-    labels = void(toy.predictions(model, images))
-    assert jnp.abs(model(images)).max() > 1e4
-    result = run(row, (model, images, labels))
+    saturated = with_output(row, 1e4)
+    assert jnp.abs(saturated.model(saturated.images)).max() > 1e4
+    result = run(row, saturated)
     assert jnp.isfinite(result.images).all()
 
 
 def success_agrees_with_the_model(row):
-    model, images, labels = setting(row)
+    model, images, *truth = setting(row)
     result = usual(row)
-    wrong = beaten(row, model, images, labels)
+    wrong = beaten(row, model, images, truth[0])
     assert (result.misclassified == wrong).all() and wrong[2]
-    fooled = beaten(row, model, result.images, labels)
+    fooled = beaten(row, model, result.images, *truth)
     assert (result.success == fooled & ~wrong).all()
 
 
 def padding_is_untouched(row):
-    model, images, labels = setting(row)
-    mask = jnp.arange(COUNT) < 3
-    result = run(row, (model, images, labels), mask=mask)
+    images, mask = setting(row).images, jnp.arange(COUNT) < 3
+    result = run(row, setting(row), mask=mask)
     assert_same(
         jax.tree.map(lambda leaf: leaf[:3], result),
         jax.tree.map(lambda leaf: leaf[:3], usual(row)),
@@ -167,9 +191,8 @@ def padding_is_untouched(row):
 
 
 def misclassified_is_free(row):
-    _, images, _ = setting(row)
     result = usual(row)
-    assert (result.images[2] == images[2]).all()
+    assert (result.images[2] == setting(row).images[2]).all()
     assert result.steps[2] == result.gradients[2] == result.forwards[2] == 0
     assert not result.success[2] and result.misclassified[2]
 
