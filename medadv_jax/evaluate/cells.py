@@ -1,26 +1,24 @@
-"""A cell: what one perturbation, made on one model, did to every judging model; and its file.
-
-A file is written under another name and renamed, so it is whole or not there, also after a kill.
-"""
+"""A cell: what one perturbation, made on one model, did to every judging model; and its file."""
 
 import io
-import os
 import pathlib
 import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from medadv_jax.evaluate import files
+
 GALLERY = 8
-"""How many examples a cell keeps the images of."""
+"""How many examples a cell keeps the images of, unless it is told which."""
 
 
 class Cell(NamedTuple):
-    """Everything that rows are computed from: n examples, j judging models.
+    """Everything that rows are computed from: n examples, j judging models, g in the gallery.
 
     Attributes:
       records: `(n,)` int32, the number of each record in its source.
-      outcomes: For each outcome function by its name, `(j, n, m)` float32.
+      outcomes: For each outcome function by its name, `(j, n, *m)` of any type.
       fooled: `(j, n)` bool, whether the model is wrong on the (perturbed) image; for an attack with
         a rule of its own, whether that is met.
       steps: `(n,)` int32, steps that the attack took.
@@ -30,11 +28,14 @@ class Cell(NamedTuple):
       l2: `(n,)` float32, distance from the clean image.
       linf: `(n,)` float32, distance from the clean image.
       ssim: `(n,)` float32, similarity to the clean image; NaN for an image smaller than the window.
-      images: The perturbed images of the first `GALLERY` examples.
-      labels: Their labels.
-      probabilities: `(j, GALLERY, *dense, k)`, what the models say of them.
+      images: `(g, *space, c)`, perturbed images of the gallery: of the first `GALLERY` examples, or
+        of those that were asked for.
+      labels: `(g, *dense)`, their labels.
       seconds: Making of all examples, without compiling.
       compile_seconds: Compiling for it.
+      probabilities: `(j, g, k)`, what the models say of the gallery; None for dense labels.
+      predictions: `(j, g, *dense)` uint8, the classes that the models find in the gallery; None for
+        labels of whole images.
     """
 
     records: np.ndarray
@@ -49,9 +50,10 @@ class Cell(NamedTuple):
     ssim: np.ndarray
     images: np.ndarray
     labels: np.ndarray
-    probabilities: np.ndarray
     seconds: float
     compile_seconds: float
+    probabilities: np.ndarray | None = None
+    predictions: np.ndarray | None = None
 
 
 _OUTCOME = "outcome "
@@ -62,12 +64,12 @@ def save(path: pathlib.Path, cell: Cell) -> None:
     arrays: dict[str, Any] = cell._asdict()
     outcomes = arrays.pop("outcomes")
     arrays.update({_OUTCOME + name: value for name, value in outcomes.items()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Its own name for every process: two of them may work on one grid.
-    unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
-    with open(unfinished, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    os.replace(unfinished, path)
+    arrays = {name: value for name, value in arrays.items() if value is not None}
+    # Label maps shrink to a thirtieth; outcomes and images of a classifier hardly shrink at all.
+    write = np.savez if cell.predictions is None else np.savez_compressed
+    content = io.BytesIO()
+    write(content, allow_pickle=False, **arrays)
+    files.replace(path, content.getvalue())
 
 
 def load(path: pathlib.Path) -> Cell | None:
@@ -92,4 +94,6 @@ def _read(content: bytes) -> Cell:
     names = [name for name in arrays if name.startswith(_OUTCOME)]
     outcomes = {name.removeprefix(_OUTCOME): arrays.pop(name) for name in names}
     arrays.update({name: float(arrays[name]) for name in ("seconds", "compile_seconds")})
+    if "probabilities" not in arrays and "predictions" not in arrays:
+        raise ValueError("neither probabilities nor predictions")
     return Cell(outcomes=outcomes, **arrays)

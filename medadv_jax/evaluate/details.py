@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from medadv_jax.evaluate.grid import Evaluation
-from medadv_jax.evaluate.rows import outcomes_of
+from medadv_jax.evaluate.subjects import members, read
 
 
 class Picture(NamedTuple):
@@ -15,39 +15,56 @@ class Picture(NamedTuple):
     Attributes:
       clean: `(h, w, c)`, float32 in [0, 1].
       perturbed: Of the same shape.
-      label: The true class.
-      clean_probabilities: `(k,)`, of the clean image.
-      perturbed_probabilities: `(k,)`, of the perturbed image.
+      label: The true class, or the mask of classes `(h, w)`.
+      clean_probabilities: `(k,)`, of the clean image; None for a mask.
+      perturbed_probabilities: `(k,)`, of the perturbed image; None for a mask.
       model: Name of the judging model.
       perturbation: Label of the perturbation.
       eps: Its size, None if it has none.
-      success: Whether the model is right before and wrong after.
+      success: Whether the model is right before and wrong after, as in `rows`.
+      clean_prediction: `(h, w)` uint8, classes found in the clean image; None for a single class.
+      perturbed_prediction: `(h, w)` uint8, classes found in the perturbed image; None likewise.
+      record: The number of the record in its source.
     """
 
     clean: np.ndarray
     perturbed: np.ndarray
     label: Any
-    clean_probabilities: np.ndarray
-    perturbed_probabilities: np.ndarray
+    clean_probabilities: np.ndarray | None
+    perturbed_probabilities: np.ndarray | None
     model: str
     perturbation: str
     eps: float | None
     success: bool
+    clean_prediction: np.ndarray | None = None
+    perturbed_prediction: np.ndarray | None = None
+    record: int | None = None
 
 
-def parts(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Returns the parts of every score: the recall of each class, say.
+def parts(evaluation: Evaluation, groups: np.ndarray | None = None) -> list[dict[str, Any]]:
+    """Returns the parts of every score: the recall of each class, the Dice of each structure.
+
+    Args:
+      evaluation: What `run` found.
+      groups: The group of record i at place i, as for `rows`.
 
     Returns:
       One dictionary a row of `rows`, in the same order: `model`, `source`, `access`,
-      `perturbation`, `eps`, `metric` and `parts`, a list with None where a part is undefined.
+      `perturbation`, `eps`, `metric`, `parts`, a list with None where a part is undefined, and
+      `undefined`, how many values each part leaves out: the subjects, say, in which a structure is
+      neither there nor predicted; without groups of its own, 1 for a part that is undefined.
+
+    Raises:
+      ValueError: `groups` is too short.
     """
+    own = members(evaluation, groups)
     found = []
-    for crossing, cell in evaluation.cells:
+    for place, (crossing, _) in enumerate(evaluation.cells):
         for judge in crossing.judges:
             for metric in evaluation.metrics:
-                outcomes = outcomes_of(crossing, cell, judge, metric)
-                values = metric.parts(outcomes, np.ones(len(outcomes)))
+                whole, outcomes, _ = read(evaluation, place, judge, metric, own)
+                weights = np.ones(len(outcomes))
+                values = whole.parts(outcomes, weights)
                 found.append(
                     dict(
                         model=judge,
@@ -57,13 +74,14 @@ def parts(evaluation: Evaluation) -> list[dict[str, Any]]:
                         eps=crossing.eps,
                         metric=metric.name,
                         parts=[None if np.isnan(value) else float(value) for value in values],
+                        undefined=whole.undefined(outcomes, weights).tolist(),
                     )
                 )
     return found
 
 
 def examples(evaluation: Evaluation, access: Collection[str] = ("noise", "white")) -> list[Picture]:
-    """Returns the pictures that the cells keep: the first records under every perturbation.
+    """Returns the pictures that the cells keep: the gallery's records under every perturbation.
 
     Args:
       evaluation: What `run` found.
@@ -76,18 +94,26 @@ def examples(evaluation: Evaluation, access: Collection[str] = ("noise", "white"
             if crossing.access(judge) not in access:
                 continue
             right = ~evaluation.misclassified(judge)
-            before = clean.probabilities[everyone.judges.index(judge)]
+            first = everyone.judges.index(judge)
             for number, label in enumerate(clean.labels):
+                row = int(np.flatnonzero(clean.records == evaluation.gallery[number])[0])
                 picture = Picture(
                     clean=clean.images[number],
                     perturbed=cell.images[number],
                     label=label.item() if np.ndim(label) == 0 else label,
-                    clean_probabilities=before[number],
-                    perturbed_probabilities=cell.probabilities[place, number],
+                    clean_probabilities=_entry(clean.probabilities, first, number),
+                    perturbed_probabilities=_entry(cell.probabilities, place, number),
                     model=judge,
                     perturbation=crossing.perturbation,
                     eps=crossing.eps,
-                    success=bool(right[number] & cell.fooled[place, number]),
+                    success=bool(right[row] & cell.fooled[place, row]),
+                    clean_prediction=_entry(clean.predictions, first, number),
+                    perturbed_prediction=_entry(cell.predictions, place, number),
+                    record=evaluation.gallery[number],
                 )
                 found.append(picture)
     return found
+
+
+def _entry(values: np.ndarray | None, judge: int, number: int) -> np.ndarray | None:
+    return None if values is None else values[judge, number]

@@ -59,10 +59,14 @@ class Evaluation:
     Attributes:
       metrics: The scores to compute.
       cells: Every crossing with its cell; the first is the clean one, judged by all models.
+      gallery: The records whose images the cells keep.
+      memory: What was pooled by subject so far, see `subjects.read`.
     """
 
     metrics: tuple[Metric, ...]
     cells: tuple[tuple[Crossing, Cell], ...]
+    gallery: tuple[int, ...]
+    memory: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def misclassified(self, model: str) -> np.ndarray:
         """Whether a model has each record wrong when clean, `(n,)`."""
@@ -79,18 +83,26 @@ def run(
     metric: Metric | Sequence[Metric],
     black_box: bool = True,
     cache: str | os.PathLike[str] | None = None,
+    gallery: Sequence[int] | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Crosses models with perturbations and keeps all that was found.
 
-    Its arguments and errors are those of `matrix`, which makes rows of it.
+    Its arguments and errors are those of `matrix`, which makes rows of it, and besides:
+
+    Args:
+      gallery: Numbers of the records whose images are kept for `examples`, in the order of the
+        batches (all slices of one subject, say); None for the first eight.
+
+    Raises:
+      ValueError: The batches do not hold a record of the gallery.
     """
     scores = (metric,) if isinstance(metric, Metric) else tuple(metric)
     outcomes = _outcomes(scores)
     crossings = plan(models, perturbations, black_box)
     paths: list[pathlib.Path | None] = [None] * len(crossings)
     if cache is not None:
-        names = _names(key, models, crossings, batches, outcomes)
+        names = _names(key, models, crossings, batches, outcomes, gallery)
         paths = [pathlib.Path(cache) / f"{name}.npz" for name in names]
     found = []
     with _Bar(len(crossings), batches, progress) as bar:
@@ -101,13 +113,17 @@ def run(
                 source = models[crossing.source or crossing.judges[0]]
                 judges = {name: models[name] for name in crossing.judges}
                 cell = making.make(
-                    key, crossing.attack, source, judges, batches, outcomes, advance=bar.advance
+                    *(key, crossing.attack, source, judges, batches, outcomes),
+                    gallery=gallery,
+                    advance=bar.advance,
                 )
-                _check_order(cell, found)
+                _check(cell, found, gallery)
                 if path is not None:
                     cells.save(path, cell)
             found.append((crossing, cell))
-    return Evaluation(scores, tuple(found))
+    records = found[0][1].records
+    kept = records[: cells.GALLERY] if gallery is None else records[np.isin(records, gallery)]
+    return Evaluation(scores, tuple(found), tuple(kept.tolist()))
 
 
 def plan(
@@ -152,8 +168,12 @@ def plan(
     return crossings
 
 
-def _check_order(cell: Cell, found: Sequence[tuple[Crossing, Cell]]) -> None:
-    """Refuses batches that come in another order than when the clean images were judged."""
+def _check(
+    cell: Cell, found: Sequence[tuple[Crossing, Cell]], gallery: Sequence[int] | None
+) -> None:
+    """Refuses batches without the gallery, or in another order than for the clean images."""
+    if absent := sorted(set(gallery or ()) - set(cell.records.tolist())):
+        raise ValueError(f"gallery names record {absent[0]}, which the batches do not hold.")
     if found and not np.array_equal(cell.records, found[0][1].records):
         raise ValueError(
             "Batches are iterated over many times and hold the same records in the same order each "
@@ -181,17 +201,19 @@ def _names(
     crossings: Sequence[Crossing],
     batches: Iterable[Batch],
     outcomes: Sequence[making.Outcome],
+    gallery: Sequence[int] | None,
 ) -> list[str]:
     """Returns the hash of all that each cell depends on; models are known by their weights."""
     of_model = {name: identity.of_model(predict) for name, predict in models.items()}
     data, random = identity.of_data(batches), identity.of_key(key)
     judged_by = [f"{outcome.__module__}.{outcome.__qualname__}" for outcome in outcomes]
+    shown = [] if gallery is None else [f"gallery {sorted(set(map(int, gallery)))}"]
 
     def one(crossing: Crossing) -> str:
         attack = "clean" if crossing.attack is None else identity.of_attack(crossing.attack)
         source = "no model" if crossing.source is None else of_model[crossing.source]
         judges = [of_model[name] for name in crossing.judges]
-        return identity.of_all([data, random, attack, source, *judges, *judged_by])
+        return identity.of_all([data, random, attack, source, *judges, *judged_by, *shown])
 
     return [one(crossing) for crossing in crossings]
 

@@ -18,7 +18,7 @@ from medadv_jax.metrics.images import WINDOW
 from medadv_jax.types import Attack, Batch, Predict, PRNGKey, PRNGKeys, Result
 
 Outcome = Callable[[Any, Any], Any]
-"""The `outcome` of a metric: logits and label of one example to a vector."""
+"""The `outcome` of a metric: logits and label of one example to an array."""
 
 
 def make(
@@ -29,6 +29,7 @@ def make(
     batches: Iterable[Batch],
     outcomes: Sequence[Outcome],
     *,
+    gallery: Sequence[int] | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Cell:
     """Perturbs all records and collects what every model makes of them.
@@ -40,6 +41,7 @@ def make(
       judges: The models that judge the images, by name.
       batches: The records.
       outcomes: The outcome functions of the metrics.
+      gallery: The records whose images are kept; None for the first `GALLERY` of them.
       advance: Called after every batch.
 
     Returns:
@@ -54,8 +56,11 @@ def make(
         result = _perturb(clock, key, attack, source, batch)
         logits_read = _judge(attack, judges, result.images, batch, outcomes)
         valid = np.flatnonzero(batch.mask)
-        shown = valid[:room]
-        room -= len(shown)
+        if gallery is None:
+            shown = valid[:room]
+            room -= len(shown)
+        else:
+            shown = valid[np.isin(np.asarray(batch.index)[valid], gallery)]
         alone.append(_of_batch(batch, result, valid, shown))
         judged.append(_of_models(logits_read, valid, shown))
         advance()
@@ -128,9 +133,12 @@ def _of_batch(
 
 
 def _of_models(read: dict[str, Any], valid: np.ndarray, shown: np.ndarray) -> dict[str, Any]:
-    """Returns what the models say of the valid rows; probabilities of the shown."""
-    kept = jax.tree.map(lambda values: values[:, valid], read)
-    return dict(kept, probabilities=read["probabilities"][:, shown])
+    """Returns what the models say of the valid rows; what they say pixel by pixel of the shown."""
+    rows = {name: shown if name in ("probabilities", "predictions") else valid for name in read}
+    return {
+        name: jax.tree.map(lambda all_rows, name=name: all_rows[:, rows[name]], values)
+        for name, values in read.items()
+    }
 
 
 def _check_records(parts: Sequence[Mapping[str, np.ndarray]]) -> None:
@@ -155,13 +163,17 @@ def _keys(key: PRNGKey, index: Int[Array, " b"]) -> PRNGKeys:
 def _read(
     attack: Any, logits: Float[Array, "b *dense k"], labels: Any, outcomes: tuple[Outcome, ...]
 ) -> dict[str, Any]:
-    """What is kept of the logits of a batch."""
-    return dict(
+    """What is kept of the logits of a batch; of dense ones classes, a byte a pixel."""
+    read = dict(
         outcomes={outcome.__name__: jax.vmap(outcome)(logits, labels) for outcome in outcomes},
         fooled=judge.verdict(attack, logits, labels, None),
-        probabilities=jax.nn.softmax(logits),
         finite=jnp.isfinite(logits).reshape(len(logits), -1).all(axis=1),
     )
+    if logits.ndim == 2:
+        return dict(read, probabilities=jax.nn.softmax(logits))
+    if logits.shape[-1] > 256:
+        raise ValueError(f"Predicted maps are kept as uint8, got {logits.shape[-1]} classes.")
+    return dict(read, predictions=jnp.argmax(logits, axis=-1).astype(jnp.uint8))
 
 
 @jax.jit

@@ -9,6 +9,7 @@ import numpy as np
 
 from medadv_jax.evaluate.cells import Cell
 from medadv_jax.evaluate.grid import Crossing, Evaluation, run
+from medadv_jax.evaluate.subjects import members, read
 from medadv_jax.metrics import Metric, bootstrap
 from medadv_jax.types import Attack, Batch, Predict, PRNGKey
 
@@ -51,7 +52,8 @@ def matrix(
       black_box: Whether models also judge the examples that were made on others.
       cache: Folder of the cells; None keeps nothing.
       groups: The group of record i at place i (its lesion or subject), over which intervals are
-        bootstrapped; None if records are independent.
+        bootstrapped, and whose records a metric with a `pool` (Dice, say) takes as one; None if
+        records are independent.
       info: Values of the keys `task`, `data`, `defense`, `ssim_target`, `seed` of the rows; a
         mapping gives one value per model, by its name.
       progress: Whether to show a progress bar.
@@ -89,11 +91,17 @@ def rows(
     - `model`, `source`, `access`: who judged; on whom the examples were made (None for noise and
       clean images); "clean", "noise", "white" or "black".
     - `eps`: value of the knob that makes the attack stronger, whatever that is called.
-    - `score`, `score_low`, `score_high`: over all records, with its 95 % bootstrap interval.
-    - `drop`: `clean_score - score`.
+    - `score`, `score_low`, `score_high`: over all records, with its 95 % bootstrap interval. With a
+      metric that pools, over all groups: per subject first, then the mean.
+    - `drop`: `clean_score - score`; of a distance, whose small values are good, it is negative.
     - `success`: of the records that the *judging* model has right when clean, the share that it has
       wrong when perturbed. So misclassified records count neither for nor against an attack.
-    - `misclassified`: the share of all records that the judging model has wrong when clean.
+      A mask is wrong only if no valid pixel keeps its label, which a few pixels of background
+      prevent; where the attack has a rule of its own (DAG: hardly any of the foreground keeps its
+      label) that decides on its perturbed images, whoever judges. How much of a mask is lost is
+      told by the scores.
+    - `misclassified`: the share of all records that the judging model has wrong when clean: of a
+      mask, every valid pixel.
     - `ssim`, `l2`, `linf`: means over the records that were attacked: those that the *source* has
       right when clean, whether or not the attack then succeeded. An attack may leave the others
       alone, which would make it look less visible. Noise: over all records. `ssim` is None for
@@ -106,7 +114,8 @@ def rows(
 
     Args:
       evaluation: What `run` found.
-      groups: The group of record i at place i; None if records are independent.
+      groups: The group of record i at place i; None if records are independent. A metric that
+        pools then takes every record as a group.
       info: Values of the keys that an evaluation cannot know; see `matrix`.
 
     Raises:
@@ -115,47 +124,36 @@ def rows(
     info = info or {}
     if unknown := sorted(set(info) - set(INFO)):
         raise ValueError(f"info gives the keys {INFO} of a row, got {unknown}.")
-    members = _members(groups, evaluation.cells[0][1].records)
+    own = members(evaluation, groups)
     return [
-        _row(evaluation, crossing, cell, judge, metric, members, info)
-        for crossing, cell in evaluation.cells
+        _row(evaluation, place, judge, metric, own, info)
+        for place, (crossing, _) in enumerate(evaluation.cells)
         for judge in crossing.judges
         for metric in evaluation.metrics
     ]
 
 
-def _members(groups: np.ndarray | None, records: np.ndarray) -> np.ndarray:
-    """Returns the group of every evaluated record."""
-    if groups is None:
-        return records
-    if len(groups) <= records.max():
-        raise ValueError(
-            f"groups has an entry for every record, got {len(groups)} for record {records.max()}."
-        )
-    return np.asarray(groups)[records]
-
-
 def _row(
     evaluation: Evaluation,
-    crossing: Crossing,
-    cell: Cell,
+    place: int,
     judge: str,
     metric: Metric,
-    members: np.ndarray,
+    own: np.ndarray,
     info: Mapping[str, Any],
 ) -> dict[str, Any]:
+    crossing, cell = evaluation.cells[place]
     told: dict[str, Any] = dict.fromkeys(INFO)
     for name, value in info.items():
         told[name] = value.get(judge) if isinstance(value, Mapping) else value
-    weights = np.ones(len(members))
-    outcomes = outcomes_of(crossing, cell, judge, metric)
-    score = metric.score(outcomes, weights)
-    low, high = bootstrap(metric, outcomes, members, seed=0)
-    clean_score = metric.score(outcomes_of(*evaluation.cells[0], judge, metric), weights)
+    whole, outcomes, groups = read(evaluation, place, judge, metric, own)
+    weights = np.ones(len(outcomes))
+    score = whole.score(outcomes, weights)
+    low, high = bootstrap(whole, outcomes, groups, seed=0)
+    clean_score = whole.score(read(evaluation, 0, judge, metric, own).outcomes, weights)
     row = dict(
         task=told["task"],
         data=told["data"],
-        data_size=len(members),
+        data_size=len(own),
         model=judge,
         defense=told["defense"],
         source=crossing.source,
@@ -204,8 +202,3 @@ def _plain(value: Any) -> Any:
     """Returns what JSON can hold: Python numbers, and None for NaN."""
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def outcomes_of(crossing: Crossing, cell: Cell, judge: str, metric: Metric) -> np.ndarray:
-    """Returns what a metric needs to know of one judge in one cell, `(n, m)`."""
-    return cell.outcomes[metric.outcome.__name__][crossing.judges.index(judge)]

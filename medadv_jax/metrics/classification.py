@@ -1,53 +1,16 @@
-"""Scores of a classifier, from outcomes of single examples that are summed under weights.
+"""Scores of a classifier: accuracy, recall, confusion and the area under the ROC curve."""
 
-A model's logits become one short vector an example (its *outcome*); a score is computed from all
-outcomes and one weight an example. Weights of 1 give the usual score, weights that count how often
-a lesion was drawn give its bootstrap replicates, weight 0 leaves an example out.
-"""
-
-import dataclasses
-from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from medadv_jax.metrics.metric import Metric, Parts, Weights, ratio
+
 Outcomes: TypeAlias = Float[np.ndarray, "n m"]
 """One vector per example."""
-Weights: TypeAlias = Float[np.ndarray, "*s n"]
-"""One weight per example; leading axes are replicates."""
-Parts: TypeAlias = Callable[[Outcomes, Weights], np.ndarray]
-"""Maps outcomes and weights to `(*s, parts)`, NaN where a part is undefined."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Metric:
-    """A score: the mean of its parts (one a class, say), without those that are undefined.
-
-    Attributes:
-      name: Its name in rows and reports.
-      outcome: Maps the logits and the label of one example to a vector, in JAX. What is compiled
-        and stored is known by this function, so it should be defined at module level.
-      parts: Maps the outcomes `(n, m)` of n examples and their weights `(*s, n)` to `(*s, parts)`,
-        NaN where a part is undefined. Leading axes of the weights are replicates.
-    """
-
-    name: str
-    outcome: Callable[[Any, Any], Any]
-    parts: Parts
-
-    def score(self, outcomes: Outcomes, weights: Weights) -> float | Float[np.ndarray, "*s"]:
-        """Returns the mean of the defined parts, NaN if there is none: a float or `(*s,)`."""
-        parts = self.parts(outcomes, weights)
-        defined = ~np.isnan(parts)
-        score = _ratio(np.sum(parts, axis=-1, where=defined), defined.sum(axis=-1))
-        return score if score.ndim else float(score)
-
-    def undefined(self, outcomes: Outcomes, weights: Weights) -> int:
-        """Returns how many parts are undefined and so left out of the score."""
-        return int(np.isnan(self.parts(outcomes, weights)).sum())
 
 
 def decision(logits: Float[Array, " k"], label: Int[Array, ""]) -> Float[Array, " 2"]:
@@ -121,13 +84,13 @@ def confusion(num_classes: int) -> Parts:
 
 def _accuracy(outcomes: Outcomes, weights: Weights, *, num_classes: int) -> np.ndarray:
     label, found = _labels(outcomes, num_classes), outcomes[:, 1]
-    return _ratio(weights @ (label == found), weights.sum(axis=-1))[..., None]
+    return ratio(weights @ (label == found), weights.sum(axis=-1))[..., None]
 
 
 def _recall(outcomes: Outcomes, weights: Weights, *, num_classes: int) -> np.ndarray:
     label, found = _labels(outcomes, num_classes), outcomes[:, 1]
     members = np.eye(num_classes)[label]
-    return _ratio(weights @ (members * (label == found)[:, None]), weights @ members)
+    return ratio(weights @ (members * (label == found)[:, None]), weights @ members)
 
 
 def _confusion(outcomes: Outcomes, weights: Weights, *, num_classes: int) -> np.ndarray:
@@ -151,7 +114,7 @@ def _area(value: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.nd
     total = lambda members: np.add.reduceat(ordered * members, starts, axis=-1)
     above, below = total(positive), total(~positive)
     pairs = above * (np.cumsum(below, axis=-1) - below / 2)
-    return _ratio(pairs.sum(axis=-1), above.sum(axis=-1) * below.sum(axis=-1))
+    return ratio(pairs.sum(axis=-1), above.sum(axis=-1) * below.sum(axis=-1))
 
 
 def _labels(outcomes: np.ndarray, num_classes: int) -> np.ndarray:
@@ -161,9 +124,3 @@ def _labels(outcomes: np.ndarray, num_classes: int) -> np.ndarray:
             f"labels must lie in 0 .. {num_classes - 1}, got {label.min()} .. {label.max()}."
         )
     return label
-
-
-def _ratio(numerator: Any, denominator: Any) -> np.ndarray:
-    """Quotient of arrays or of NumPy scalars, NaN where the denominator is zero."""
-    zero = denominator == 0
-    return np.where(zero, np.nan, numerator / np.where(zero, 1, denominator))

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Num, Shaped
 
-from medadv_jax.metrics.classification import Metric
+from medadv_jax.metrics.metric import Metric, pooled
 
 _CHUNK = 64
 """Replicates computed at once: bounds the memory to `_CHUNK` weights an example."""
@@ -20,7 +20,7 @@ class Interval(NamedTuple):
 
 def bootstrap(
     metric: Metric,
-    outcomes: Float[np.ndarray, "n m"],
+    outcomes: Num[np.ndarray, "n *m"],
     groups: Shaped[np.ndarray, " n"],
     *,
     seed: int,
@@ -37,7 +37,8 @@ def bootstrap(
 
     Args:
       metric: The score.
-      outcomes: `(n, m)`, what `metric.outcome` gave for each example.
+      outcomes: `(n, *m)`, what `metric.outcome` gave for each example. A metric with a `pool` pools
+        each group first, once for all replicates, its examples in the order in which they come.
       groups: `(n,)`, the group of each example, of any type; all different means that examples are
         independent.
       seed: Seed of the draws; with the same groups, the same seed draws the same replicates, so
@@ -62,6 +63,7 @@ def bootstrap(
         raise ValueError(f"samples must be at least 1, got {samples}.")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}.")
+    metric, outcomes, groups = pooled(metric, outcomes, groups)
     member = np.unique(groups, return_inverse=True)[1]
     number = member.max(initial=-1) + 1
     if number < 2:
