@@ -159,5 +159,5 @@ def jacobian(places: Float[np.ndarray, "3 x y z"], axes: Axes) -> Float[np.ndarr
     >>> jacobian(2 * np.stack(np.meshgrid(*x, indexing="ij")), x)[0, 0, 0].item()
     8.0
     """
-    derivative = np.stack([np.stack(np.gradient(component, *axes)) for component in places])
-    return np.linalg.det(np.moveaxis(derivative, (0, 1), (-2, -1)))
+    one, two, three = (np.stack(np.gradient(component, *axes)) for component in places)
+    return np.sum(one * np.cross(two, three, axis=0), axis=0)

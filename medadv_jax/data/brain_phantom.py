@@ -28,7 +28,7 @@ COUNTS = {"train": 8, "validation": 2, "test": 4}
 """Number of heads of each split by default."""
 EXTENT = (192.0, 224.0, 192.0)
 """Extent of the volume towards right, front and top in mm."""
-SPACINGS = (1.5, 4.5)
+SPACINGS = (2.0, 4.5)
 """Smallest and largest edge of a voxel in mm; at 4 a volume is 48x56x48."""
 VARIATION = 0.7
 """Size of the random map of a head, see `brain_deform.random_map`."""
@@ -168,7 +168,7 @@ def phantom(split: str, number: int, *, spacing: float = 4.0, seed: int = 0) -> 
     Args:
       split: "train", "validation" or "test"; no two splits share a seed.
       number: Which head of the split, from 0; there is no last one.
-      spacing: Edge of a voxel in mm, 1.5 to 4.5.
+      spacing: Edge of a voxel in mm, 2 to 4.5.
       seed: Another seed is another data set.
 
     Raises:
@@ -216,7 +216,7 @@ def table(
       split: "train", "validation" or "test".
       plane: "coronal", "axial", "sagittal": a record a slice; "volume": a record a head.
       size: Voxels from left to right: another way to say the spacing, 192 mm / size.
-      spacing: Edge of a voxel in mm, 1.5 to 4.5; `None` for 4.
+      spacing: Edge of a voxel in mm, 2 to 4.5; `None` for 4.
       count: How many heads; `None` for the split's own number.
       seed: Another seed is another data set.
 

@@ -9,7 +9,9 @@ from medadv_jax.data.splits import SPLITS
 from medadv_jax.data.table import Part, Record, Table
 
 
-def check(name: str, split: str, number: int, seed: int, spacing: float, limits: Sequence[float]):
+def check(
+    name: str, split: str, number: int, seed: int, spacing: float, limits: Sequence[float]
+) -> None:
     """Raises ValueError for what no generated brain data set takes.
 
     Args:
