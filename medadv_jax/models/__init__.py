@@ -1,4 +1,4 @@
-"""Classifiers in Flax Linen, and `bind`, which makes a `Predict` of any of them."""
+"""Classifiers and segmenters in Flax Linen; `bind` makes a `Predict` of any of them."""
 
 import math
 from typing import Any
@@ -14,16 +14,23 @@ from medadv_jax.models.bind import (
     bind as bind,
     normalise as normalise,
 )
+from medadv_jax.models.fc_densenet import FCDenseNet as FCDenseNet
 from medadv_jax.models.inception_v3 import InceptionV3 as InceptionV3
 from medadv_jax.models.inception_v4 import InceptionV4 as InceptionV4
 from medadv_jax.models.layers import on_cpu
 from medadv_jax.models.mobilenet import MobileNet as MobileNet
+from medadv_jax.models.segnet import SegNet as SegNet
+from medadv_jax.models.tiles import Tiled as Tiled, tiled as tiled
+from medadv_jax.models.unet import UNet as UNet
 from medadv_jax.types import PRNGKey, Variables
 
 _MODELS: dict[str, type[nn.Module]] = {
     "inception_v3": InceptionV3,
     "inception_v4": InceptionV4,
     "mobilenet": MobileNet,
+    "unet": UNet,
+    "segnet": SegNet,
+    "fc_densenet": FCDenseNet,
 }
 
 
@@ -37,7 +44,7 @@ def create(name: str, num_classes: int, **options: Any) -> nn.Module:
 
     Args:
       name: One of `names()`.
-      num_classes: Number of classes, at least 2.
+      num_classes: Number of classes, at least 2 (of a pixel: the background included).
       **options: Fields of the net's class, such as `width`.
 
     Returns:
@@ -52,7 +59,7 @@ def create(name: str, num_classes: int, **options: Any) -> nn.Module:
     if name not in _MODELS:
         raise ValueError(f"Unknown model {name!r}; known are {', '.join(names())}.")
     if num_classes < 2:
-        raise ValueError(f"A classifier needs at least 2 classes, got num_classes={num_classes}.")
+        raise ValueError(f"A model needs at least 2 classes, got num_classes={num_classes}.")
     net = _MODELS[name]
     known = sorted(set(net.__dataclass_fields__) - {"parent", "name", "num_classes"})
     for option in options:
@@ -67,7 +74,7 @@ def init(key: PRNGKey, model: nn.Module, image_shape: tuple[int, ...]) -> Variab
     Args:
       key: Random key.
       model: A Linen module.
-      image_shape: Shape of one image, `(h, w, c)`.
+      image_shape: Shape of one image, `(h, w, c)` or `(d, h, w, c)`.
 
     Returns:
       Its variables, `params` and `batch_stats`.

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Padding: TypeAlias = str | tuple[tuple[int, int], tuple[int, int]]
+Padding: TypeAlias = str | tuple[tuple[int, int], ...]
 """'SAME', 'VALID', or the zeros before and after each side: ((top, bottom), (left, right))."""
 
 
@@ -21,26 +21,35 @@ class ConvBN(nn.Module):
 
     Attributes:
       features: Channels of the output.
-      kernel: Sides of the kernel.
-      strides: Step of the kernel, the same along both sides.
+      kernel: Sides of the kernel, as many as the image has.
+      strides: Step of the kernel, the same along all sides.
       padding: See `Padding`.
       activation: Applied last.
+      normalise: False leaves the normalisation out and gives the convolution a bias.
     """
 
     features: int
-    kernel: tuple[int, int] = (1, 1)
+    kernel: tuple[int, ...] = (1, 1)
     strides: int = 1
     padding: Padding = "SAME"
     activation: Callable[[Array], Array] = nn.relu
+    normalise: bool = True
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b i j f"]:
+    def __call__(self, x: Float[Array, "b *space c"], *, train: bool) -> Float[Array, "b *grid f"]:
         """Returns the feature map."""
-        strides = (self.strides, self.strides)
-        x = nn.Conv(self.features, self.kernel, strides, self.padding, use_bias=False, name="conv")(
-            x
-        )
-        return self.activation(batch_norm("bn", train)(x))
+        # Normalisation forgives first weights that are too small; without it depth does not.
+        draw = nn.initializers.lecun_normal() if self.normalise else nn.initializers.he_normal()
+        x = nn.Conv(
+            self.features,
+            self.kernel,
+            (self.strides,) * len(self.kernel),
+            self.padding,
+            use_bias=not self.normalise,
+            kernel_init=draw,
+            name="conv",
+        )(x)
+        return self.activation(batch_norm("bn", train)(x) if self.normalise else x)
 
 
 class DepthwiseConvBN(nn.Module):

@@ -139,7 +139,8 @@ def test_repeats_count_the_blocks(name):
 
 
 def test_create_refuses():
-    assert models.names() == ("inception_v3", "inception_v4", "mobilenet")
+    segmenters = ("unet", "segnet", "fc_densenet")
+    assert models.names() == ("inception_v3", "inception_v4", "mobilenet", *segmenters)
     with pytest.raises(ValueError, match="Unknown model 'resnet'; known are inception_v3"):
         models.create("resnet", 7)
     with pytest.raises(ValueError, match="mobilenet has no option 'aux'; it has dropout"):
