@@ -63,13 +63,15 @@ def load(
       cache_dir: Where prepared records lie; default `$MEDADV_CACHE`, else `~/.cache/medadv_jax`.
       **options: What the data set takes besides, see its module: for "lesion_phantom" `size`,
         `count` and `seed`, for "folder" `csv` and `seed`, for "ham10000", "isic2019" and
-        "dermofit" the `seed` of their division; every brain data set has `plane` and `spacing`.
+        "dermofit" the `seed` of their division; every brain data set has `plane` and `spacing`,
+        the generated ones `count` and `seed` besides.
 
     Returns:
       A random-access source of records.
 
     Raises:
       FileNotFoundError: A file is missing; the message says where to get the data.
+      ImportError: A package is missing; the message says how to install it.
       ValueError: A name is not known, or the data break a rule; the message names file, line, rule.
     """
     if name not in NAMES:
