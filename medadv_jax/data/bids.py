@@ -20,7 +20,7 @@ def table(
     data_dir: pathlib.Path,
     *,
     plane: str = "coronal",
-    spacing: float | None = None,
+    spacing: float | int | None = None,
     pipeline: str | None = None,
     desc: str | None = None,
     labels: str | None = None,

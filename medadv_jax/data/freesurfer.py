@@ -18,7 +18,7 @@ def table(
     data_dir: pathlib.Path,
     *,
     plane: str = "coronal",
-    spacing: float | None = None,
+    spacing: float | int | None = None,
     image: str = "T1",
     labels: str = "aseg",
     horns: bool = False,

@@ -17,7 +17,7 @@ def table(
     data_dir: pathlib.Path,
     *,
     plane: str = "coronal",
-    spacing: float | None = None,
+    spacing: float | int | None = None,
     validation: int = 3,
     seed: int = 0,
 ) -> Table:

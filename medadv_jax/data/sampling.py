@@ -31,7 +31,7 @@ def scaled(image: np.ndarray, origin: Any) -> np.ndarray:
 
 
 def sampled_shape(
-    shape: tuple[int, ...], spacing: tuple[float, ...], wanted: float | None
+    shape: tuple[int, ...], spacing: tuple[float, ...], wanted: float | int | None
 ) -> tuple[int, ...]:
     """Returns the shape that `resampled` makes; `None` leaves it.
 
@@ -45,7 +45,7 @@ def sampled_shape(
     return tuple(max(1, round(n * mm / wanted)) for n, mm in zip(shape, spacing, strict=True))
 
 
-def resampled(volume: Volume, spacing: float) -> Volume:
+def resampled(volume: Volume, spacing: float | int) -> Volume:
     """Samples a volume anew at an isotropic spacing, about the same centre.
 
     The image is interpolated linearly, without a filter before it, and beyond the outermost voxels
@@ -54,6 +54,9 @@ def resampled(volume: Volume, spacing: float) -> Volume:
     Args:
       volume: Its image is of floats.
       spacing: Distance of voxels in mm.
+
+    Raises:
+      ValueError: `spacing` is not above 0.
     """
     shape = sampled_shape(volume.label.shape, volume.spacing, spacing)
     image, label = volume.image, volume.label

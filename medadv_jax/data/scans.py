@@ -59,7 +59,7 @@ def table(
     *,
     numbering: structures.Numbering,
     plane: str,
-    spacing: float | None,
+    spacing: float | int | None,
     fields: Mapping[str, Any],
     description: str,
     homepage: str,
@@ -114,7 +114,7 @@ def table(
 
 
 def _part(
-    scans: Sequence[Scan], numbering: structures.Numbering, plane: str, spacing: float | None
+    scans: Sequence[Scan], numbering: structures.Numbering, plane: str, spacing: float | int | None
 ) -> Part:
     """Returns the records of some scans, of which one at a time is in memory."""
     size = 0

@@ -7,10 +7,7 @@ import zlib
 from typing import Any, NamedTuple
 
 import nibabel
-import nibabel.filebasedimages
-import nibabel.freesurfer.mghformat
 import nibabel.orientations
-import nibabel.spatialimages
 import numpy as np
 
 from medadv_jax.data.sampling import resampled, scaled
@@ -23,14 +20,6 @@ APART = 0.05
 """How many mm a voxel of the image and its label may lie apart: files round their affines."""
 DEFLATE = 1032
 """The most that a gzip file can shrink."""
-_UNREADABLE = (
-    nibabel.filebasedimages.ImageFileError,
-    nibabel.spatialimages.HeaderDataError,
-    nibabel.freesurfer.mghformat.MGHError,
-    EOFError,
-    OSError,
-    zlib.error,
-)
 
 
 class Grid(NamedTuple):
@@ -76,8 +65,9 @@ def _opened(path: pathlib.Path) -> Any:
         raise ValueError(f"{path}: the name of a volume ends in one of {', '.join(ENDINGS)}.")
     try:
         image: Any = nibabel.load(path)
-    except _UNREADABLE as error:
-        raise ValueError(f"{path} has no header of NIfTI or MGZ: {error}") from None
+    except Exception as error:  # a damaged header makes nibabel raise errors of many kinds
+        _check_whole(path, 0)
+        raise ValueError(f"{path} has no header of NIfTI or MGZ: {error!r}") from error
     kinds = (nibabel.Nifti1Image, nibabel.MGHImage)  # NIfTI-2 is a kind of the first
     if not isinstance(image, kinds):
         raise ValueError(f"{path} is {type(image).__name__}, not NIfTI or MGZ.")
@@ -157,7 +147,10 @@ def check_pair(image: pathlib.Path, label: pathlib.Path) -> Grid:
 
 
 def read(
-    image: pathlib.Path, label: pathlib.Path, numbering: Numbering, spacing: float | None = None
+    image: pathlib.Path,
+    label: pathlib.Path,
+    numbering: Numbering,
+    spacing: float | int | None = None,
 ) -> Volume:
     """Reads an image and its labels.
 
@@ -188,7 +181,7 @@ def _voxels(path: pathlib.Path) -> np.ndarray:
     _check_whole(path, _declared(image))
     try:
         array = np.asanyarray(image.dataobj)
-    except (*_UNREADABLE, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read to its end: {error}") from None
     if not np.isfinite(array).all():
         count = int(np.count_nonzero(~np.isfinite(array)))

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import nibabel
 import numpy as np
 import PIL.Image
 import pytest
@@ -45,3 +46,32 @@ def untouched():
     return lambda folder: {
         path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")
     }
+
+
+@pytest.fixture(scope="session")
+def write_volume():
+    """Writes an array as the ending says: NIfTI or MGZ; spacing 1, 2, 3 mm by default."""
+
+    def write(path: pathlib.Path, array: np.ndarray, affine=None):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        affine = np.diag([1.0, 2.0, 3.0, 1.0]) if affine is None else affine
+        kind = nibabel.MGHImage if path.suffix in (".mgz", ".mgh") else nibabel.Nifti1Image
+        nibabel.save(kind(array, affine), path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_scan(write_volume):
+    """Writes a small random image with labels and returns its array in RAS and its ids."""
+
+    def write(image: pathlib.Path, label: pathlib.Path, ids, seed: int = 0, shape=(5, 6, 7)):
+        rng = np.random.default_rng(seed)
+        pixels = rng.integers(0, 1000, shape).astype(np.int16)
+        labels = rng.choice(np.array([0, *ids], np.int16), shape)
+        write_volume(image, pixels)
+        write_volume(label, labels)
+        return pixels, labels
+
+    return write
