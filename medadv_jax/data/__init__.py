@@ -3,7 +3,7 @@
 `load` is the one entry to every data set. `batches` makes what training and evaluation consume.
 """
 
-from medadv_jax.data import augment as augment
+from medadv_jax.data import augment as augment, structures as structures
 from medadv_jax.data.batches import Batches as Batches, batches as batches
 from medadv_jax.data.registry import NAMES as NAMES, load as load
 from medadv_jax.data.source import Source as Source

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from medadv_jax.data import augment
+from medadv_jax.data.augment_mri import _warp
+
+
+@pytest.fixture
+def pair():
+    """Two blobs of labels 1 (left) and 2 (right); the image is bright where they are."""
+    label = np.zeros((40, 32), np.uint8)
+    label[10:30, 4:14] = 1
+    label[14:26, 18:28] = 2
+    return label[..., None] * np.float32(0.4), label
+
+
+def test_shapes_types_range_and_labels(pair):
+    view = augment.mri(2.0)
+    for seed in range(20):
+        image, label = view(np.random.default_rng(seed), *pair)
+        assert (image.shape, image.dtype) == ((40, 32, 1), np.float32)
+        assert (label.shape, label.dtype) == ((40, 32), np.uint8)
+        assert 0 <= image.min() and image.max() <= 1
+        assert set(np.unique(label)) <= {0, 1, 2}
+
+
+def test_image_and_label_move_together_and_are_never_mirrored(pair):
+    view = augment.mri()
+    for seed in range(20):
+        image, label = view(np.random.default_rng(seed), *pair)
+        inside = [image[..., 0][label == number] for number in range(3)]
+        assert inside[0].mean() < 0.1 < 0.25 < inside[1].mean() < inside[2].mean()
+        left, right = (np.argwhere(label == number).mean(0)[1] for number in (1, 2))
+        assert left < right - 8
+
+
+def test_it_is_a_function_of_the_generator(pair):
+    view = augment.mri()
+    first, again, other = (view(np.random.default_rng(seed), *pair)[0] for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
+
+
+def test_no_strength_changes_nothing(pair):
+    image, label = augment.mri(0.0)(np.random.default_rng(0), *pair)
+    np.testing.assert_array_equal(image, pair[0])
+    np.testing.assert_array_equal(label, pair[1])
+    tiny = augment.mri(1e-6)(np.random.default_rng(0), *pair)
+    np.testing.assert_allclose(tiny[0], pair[0], atol=1e-4)
+    np.testing.assert_array_equal(tiny[1], pair[1])
+
+
+def test_the_warp_stays_in_its_ranges():
+    turns, zooms, shifts = [], [], []
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        matrix = _warp(rng, (81, 61), 1.0)
+        zooms.append(np.sqrt(np.linalg.det(matrix[:, :2])))
+        turns.append(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
+        shifts.append((matrix[:, :2] @ [40, 30] + matrix[:, 2] - [40, 30]) / [81, 61])
+    assert 9 < np.abs(turns).max() <= 10 and 0.049 < np.abs(shifts).max() <= 0.05
+    assert 0.9 <= min(zooms) < 0.91 and 1.1 < max(zooms) <= 1 / 0.9
+    # Three standard errors.
+    assert abs(np.mean(turns)) < 1 and abs(np.mean(np.log(zooms))) < 0.0106
+
+
+def test_volumes(pair):
+    image, label = (np.stack([part] * 12) for part in pair)
+    moved = augment.mri()(np.random.default_rng(0), image, label)
+    assert [part.shape for part in moved] == [(12, 40, 32, 1), (12, 40, 32)]
+    assert moved[0][..., 0][moved[1] == 1].mean() > 0.25
+
+
+@pytest.mark.parametrize("strength", [-0.1, 2.1, np.nan])
+def test_bad_strength(strength):
+    with pytest.raises(ValueError, match="strength is in .0, 2."):
+        augment.mri(strength)
