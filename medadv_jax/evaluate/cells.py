@@ -20,7 +20,7 @@ class Cell(NamedTuple):
       records: `(n,)` int32, the number of each record in its source.
       outcomes: For each outcome function by its name, `(j, n, *m)` of any type.
       fooled: `(j, n)` bool, whether the model is wrong on the (perturbed) image; for an attack with
-        a rule of its own, whether that is met.
+        a rule of its own, by that.
       steps: `(n,)` int32, steps that the attack took.
       gradients: `(n,)` int32, gradients that it computed.
       forwards: `(n,)` int32, images that it had evaluated without a gradient.
@@ -36,6 +36,8 @@ class Cell(NamedTuple):
       probabilities: `(j, g, k)`, what the models say of the gallery; None for dense labels.
       predictions: `(j, g, *dense)` uint8, the classes that the models find in the gallery; None for
         labels of whole images.
+      wrong: `(j, n)` bool, whether the model is wrong on the clean image by the attack's own rule;
+        None where the common rule holds, by which the clean cell was judged.
     """
 
     records: np.ndarray
@@ -54,6 +56,7 @@ class Cell(NamedTuple):
     compile_seconds: float
     probabilities: np.ndarray | None = None
     predictions: np.ndarray | None = None
+    wrong: np.ndarray | None = None
 
 
 _OUTCOME = "outcome "

@@ -87,32 +87,36 @@ def examples(evaluation: Evaluation, access: Collection[str] = ("noise", "white"
       evaluation: What `run` found.
       access: Which rows to show, of "noise", "white" and "black".
     """
-    everyone, clean = evaluation.cells[0]
     found = []
-    for crossing, cell in evaluation.cells[1:]:
-        for place, judge in enumerate(crossing.judges):
-            if crossing.access(judge) not in access:
-                continue
-            right = ~evaluation.misclassified(judge)
-            first = everyone.judges.index(judge)
-            for number, label in enumerate(clean.labels):
-                row = int(np.flatnonzero(clean.records == evaluation.gallery[number])[0])
-                picture = Picture(
-                    clean=clean.images[number],
-                    perturbed=cell.images[number],
-                    label=label.item() if np.ndim(label) == 0 else label,
-                    clean_probabilities=_entry(clean.probabilities, first, number),
-                    perturbed_probabilities=_entry(cell.probabilities, place, number),
-                    model=judge,
-                    perturbation=crossing.perturbation,
-                    eps=crossing.eps,
-                    success=bool(right[row] & cell.fooled[place, row]),
-                    clean_prediction=_entry(clean.predictions, first, number),
-                    perturbed_prediction=_entry(cell.predictions, place, number),
-                    record=evaluation.gallery[number],
-                )
-                found.append(picture)
+    for place, (crossing, _) in enumerate(evaluation.cells[1:], start=1):
+        for judge in crossing.judges:
+            if crossing.access(judge) in access:
+                shown = range(len(evaluation.gallery))
+                found += [_picture(evaluation, place, judge, number) for number in shown]
     return found
+
+
+def _picture(evaluation: Evaluation, place: int, judge: str, number: int) -> Picture:
+    """Returns one entry of the gallery, as one model sees it before and after."""
+    (everyone, clean), (crossing, cell) = evaluation.cells[0], evaluation.cells[place]
+    before, after = everyone.judges.index(judge), crossing.judges.index(judge)
+    row = int(np.flatnonzero(cell.records == evaluation.gallery[number])[0])
+    right = not evaluation.misclassified(judge, place)[row]
+    label = clean.labels[number]
+    return Picture(
+        clean=clean.images[number],
+        perturbed=cell.images[number],
+        label=label.item() if np.ndim(label) == 0 else label,
+        clean_probabilities=_entry(clean.probabilities, before, number),
+        perturbed_probabilities=_entry(cell.probabilities, after, number),
+        model=judge,
+        perturbation=crossing.perturbation,
+        eps=crossing.eps,
+        success=bool(right and cell.fooled[after, row]),
+        clean_prediction=_entry(clean.predictions, before, number),
+        perturbed_prediction=_entry(cell.predictions, after, number),
+        record=evaluation.gallery[number],
+    )
 
 
 def _entry(values: np.ndarray | None, judge: int, number: int) -> np.ndarray | None:

@@ -68,8 +68,11 @@ class Evaluation:
     gallery: tuple[int, ...]
     memory: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
-    def misclassified(self, model: str) -> np.ndarray:
-        """Whether a model has each record wrong when clean, `(n,)`."""
+    def misclassified(self, model: str, place: int = 0) -> np.ndarray:
+        """Whether a model has each record wrong when clean, `(n,)`, by the rule of a cell."""
+        crossing, cell = self.cells[place]
+        if cell.wrong is not None:
+            return cell.wrong[crossing.judges.index(model)]
         crossing, cell = self.cells[0]
         return cell.fooled[crossing.judges.index(model)]
 
@@ -83,7 +86,7 @@ def run(
     metric: Metric | Sequence[Metric],
     black_box: bool = True,
     cache: str | os.PathLike[str] | None = None,
-    gallery: Sequence[int] | None = None,
+    gallery: Sequence[int] | np.ndarray | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Crosses models with perturbations and keeps all that was found.
@@ -98,11 +101,12 @@ def run(
       ValueError: The batches do not hold a record of the gallery.
     """
     scores = (metric,) if isinstance(metric, Metric) else tuple(metric)
+    shown = None if gallery is None else sorted(set(map(int, gallery)))
     outcomes = _outcomes(scores)
     crossings = plan(models, perturbations, black_box)
     paths: list[pathlib.Path | None] = [None] * len(crossings)
     if cache is not None:
-        names = _names(key, models, crossings, batches, outcomes, gallery)
+        names = _names(key, models, crossings, batches, outcomes, shown)
         paths = [pathlib.Path(cache) / f"{name}.npz" for name in names]
     found = []
     with _Bar(len(crossings), batches, progress) as bar:
@@ -114,15 +118,15 @@ def run(
                 judges = {name: models[name] for name in crossing.judges}
                 cell = making.make(
                     *(key, crossing.attack, source, judges, batches, outcomes),
-                    gallery=gallery,
+                    gallery=shown,
                     advance=bar.advance,
                 )
-                _check(cell, found, gallery)
+                _check(cell, found, shown)
                 if path is not None:
                     cells.save(path, cell)
             found.append((crossing, cell))
     records = found[0][1].records
-    kept = records[: cells.GALLERY] if gallery is None else records[np.isin(records, gallery)]
+    kept = records[: cells.GALLERY] if shown is None else records[np.isin(records, shown)]
     return Evaluation(scores, tuple(found), tuple(kept.tolist()))
 
 
@@ -207,7 +211,7 @@ def _names(
     of_model = {name: identity.of_model(predict) for name, predict in models.items()}
     data, random = identity.of_data(batches), identity.of_key(key)
     judged_by = [f"{outcome.__module__}.{outcome.__qualname__}" for outcome in outcomes]
-    shown = [] if gallery is None else [f"gallery {sorted(set(map(int, gallery)))}"]
+    shown = [] if gallery is None else [f"gallery {gallery}"]
 
     def one(crossing: Crossing) -> str:
         attack = "clean" if crossing.attack is None else identity.of_attack(crossing.attack)

@@ -54,7 +54,7 @@ def make(
     alone, judged = [], []
     for batch in batches:
         result = _perturb(clock, key, attack, source, batch)
-        logits_read = _judge(attack, judges, result.images, batch, outcomes)
+        logits_read = _judge(attack, source, judges, result, batch, outcomes)
         valid = np.flatnonzero(batch.mask)
         if gallery is None:
             shown = valid[:room]
@@ -90,25 +90,35 @@ def _perturb(
 
 def _judge(
     attack: Attack | None,
+    source: Predict,
     judges: Mapping[str, Predict],
-    images: Float[Array, "b *space c"],
+    result: Result,
     batch: Batch,
     outcomes: Sequence[Outcome],
 ) -> dict[str, Any]:
     """Returns what each model makes of a batch, models first: `(j, b, ...)`."""
     # Only an attack with a rule of its own for success takes part in judging.
     own = strong(attack) if hasattr(attack, "fooled") else None
+    judged = getattr(attack, "judged", False)
+    labels = jnp.asarray(batch.labels)
     found: list[dict[str, Any]] = []
     for name, predict in judges.items():
         # The program by which the engine judges: it is compiled once for a model.
-        logits = judge.evaluate(predict, images)
-        read = jax.device_get(_read(own, logits, jnp.asarray(batch.labels), tuple(outcomes)))
+        logits = judge.evaluate(predict, result.images)
+        read = jax.device_get(_read(own, logits, labels, tuple(outcomes)))
         lost = np.flatnonzero(np.asarray(batch.mask) & ~read.pop("finite"))
         if lost.size:
             raise ValueError(
                 f"{name} gives logits that are not finite for record {batch.index[lost[0]]}"
                 + ("." if attack is None else f" under {type(attack).__name__}.")
             )
+        if judged and predict is source:
+            # The parts of the attack have judged already, each by its own rule.
+            read["wrong"] = np.asarray(result.misclassified)
+            read["fooled"] = np.asarray(result.success) | read["wrong"]
+        elif judged or own is not None:
+            clean = judge.evaluate(predict, jnp.asarray(batch.images))
+            read["wrong"] = np.asarray(judge.compiled_verdict(own, clean, labels, None))
         found.append(read)
     return jax.tree.map(lambda *values: np.stack(values), *found)
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medadv_jax.evaluate.cells import Cell
-from medadv_jax.evaluate.grid import Crossing, Evaluation, run
+from medadv_jax.evaluate.grid import Evaluation, run
 from medadv_jax.evaluate.subjects import members, read
 from medadv_jax.metrics import Metric, bootstrap
 from medadv_jax.types import Attack, Batch, Predict, PRNGKey
@@ -96,12 +95,13 @@ def rows(
     - `drop`: `clean_score - score`; of a distance, whose small values are good, it is negative.
     - `success`: of the records that the *judging* model has right when clean, the share that it has
       wrong when perturbed. So misclassified records count neither for nor against an attack.
-      A mask is wrong only if no valid pixel keeps its label, which a few pixels of background
-      prevent; where the attack has a rule of its own (DAG: hardly any of the foreground keeps its
-      label) that decides on its perturbed images, whoever judges. How much of a mask is lost is
-      told by the scores.
-    - `misclassified`: the share of all records that the judging model has wrong when clean: of a
-      mask, every valid pixel.
+      A mask is wrong only if no valid pixel keeps its label, which a few pixels of background can
+      prevent. An attack with a rule of its own (DAG: hardly any of the foreground keeps its label)
+      is judged by it, before and after, whoever judges; an attack made of attacks by the rules of
+      its parts, but only on the model that it was made on. How much of a mask is lost the scores
+      tell.
+    - `misclassified`: the share of all records that the judging model has wrong when clean, by the
+      same rule as `success`.
     - `ssim`, `l2`, `linf`: means over the records that were attacked: those that the *source* has
       right when clean, whether or not the attack then succeeded. An attack may leave the others
       alone, which would make it look less visible. Noise: over all records. `ssim` is None for
@@ -141,7 +141,7 @@ def _row(
     own: np.ndarray,
     info: Mapping[str, Any],
 ) -> dict[str, Any]:
-    crossing, cell = evaluation.cells[place]
+    crossing = evaluation.cells[place][0]
     told: dict[str, Any] = dict.fromkeys(INFO)
     for name, value in info.items():
         told[name] = value.get(judge) if isinstance(value, Mapping) else value
@@ -167,19 +167,20 @@ def _row(
         score_high=high,
         clean_score=clean_score,
         drop=clean_score - score,
-        **_effect(evaluation, crossing, cell, judge),
+        **_effect(evaluation, place, judge),
         seed=told["seed"],
     )
     return {name: _plain(value) for name, value in row.items()}
 
 
-def _effect(evaluation: Evaluation, crossing: Crossing, cell: Cell, judge: str) -> dict[str, Any]:
+def _effect(evaluation: Evaluation, place: int, judge: str) -> dict[str, Any]:
     """The part of a row that no metric has a say in."""
-    wrong = evaluation.misclassified(judge)
+    crossing, cell = evaluation.cells[place]
+    wrong = evaluation.misclassified(judge, place)
     fooled = cell.fooled[crossing.judges.index(judge)]
     attacked = np.full(len(wrong), True)
     if crossing.source is not None:
-        attacked = ~evaluation.misclassified(crossing.source)
+        attacked = ~evaluation.misclassified(crossing.source, place)
     return dict(
         ssim=_mean(cell.ssim, attacked),
         l2=_mean(cell.l2, attacked),
