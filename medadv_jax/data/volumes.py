@@ -76,7 +76,7 @@ def _opened(path: pathlib.Path) -> Any:
 
 def _grid(path: pathlib.Path, image: Any) -> Grid:
     """Returns the grid of an opened volume after checks of its header."""
-    shape = tuple(image.shape)
+    shape = tuple(map(int, image.shape))  # MGZ counts in int32
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) != 3 or min(shape) < 1:
