@@ -7,6 +7,17 @@ from medadv_jax.report.breakdown import Breakdown, recalls, structures
 from medadv_jax.report.console import table
 from medadv_jax.report.folder import write
 from medadv_jax.report.rows import KEYS
+from medadv_jax.report.slider import Slider, slices
 from medadv_jax.report.store import read_rows
 
-__all__ = ["KEYS", "Breakdown", "read_rows", "recalls", "structures", "table", "write"]
+__all__ = [
+    "KEYS",
+    "Breakdown",
+    "Slider",
+    "read_rows",
+    "recalls",
+    "slices",
+    "structures",
+    "table",
+    "write",
+]

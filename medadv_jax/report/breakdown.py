@@ -4,7 +4,7 @@ An attack seldom costs all parts the same.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,9 +122,9 @@ def check(entries: Sequence[Breakdown], names: Sequence[str], what: str = "class
     Raises:
       ValueError: if an entry or its counts have not one value a name, or metrics differ.
     """
-    metrics = unique(entry.metric for entry in entries)
-    if len(metrics) > 1:
-        raise ValueError(f"The parts of one metric stand in one section, got those of {metrics}.")
+    kinds = unique(entry.metric for entry in entries)
+    if len(kinds) > 1:
+        raise ValueError(f"The parts of one metric stand in one section, got those of {kinds}.")
     for entry in entries:
         for values in (entry.values, entry.counts):
             if values is not None and len(values) != len(names):
@@ -143,7 +143,7 @@ def tables(entries: Sequence[Breakdown], eps: float | None) -> list[Table]:
     """
     spots = headline((entry.setting for entry in entries if entry.setting), eps)
     shown = [entry for entry in entries if entry.setting is None or entry.setting in spots]
-    known = [value for entry in shown for value in entry.values if _known(value)]
+    known = [v for entry in shown for v in entry.values if v is not None and math.isfinite(v)]
     _, standing = measures.standing(shown[0].metric if shown else "", known)
     found = []
     for name in unique(entry.model for entry in shown):
@@ -154,10 +154,6 @@ def tables(entries: Sequence[Breakdown], eps: float | None) -> list[Table]:
     return found
 
 
-def _known(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-def _cell(value: float | None, standing: Any) -> tuple[str, str]:
-    text = formats.score(value)
-    return text, matrix.look(standing(value)) if _known(value) else ""
+def _cell(value: float | None, standing: Callable[[float], float]) -> tuple[str, str]:
+    look = matrix.look(standing(value)) if value is not None and math.isfinite(value) else ""
+    return formats.score(value), look

@@ -16,6 +16,7 @@ from medadv_jax.report.rows import (
     model,
     of_metric,
     setting,
+    success,
     unique,
 )
 
@@ -108,7 +109,7 @@ class _ByModel:
             "SSIM": perturbed(lambda row: formats.ssim(row["ssim"])),
             "L2": perturbed(lambda row: formats.size(row["l2"], 2)),
             "Linf": perturbed(lambda row: formats.size(row["linf"], 2)),
-            "fooled": perturbed(lambda row: formats.percent(row["success"])),
+            "fooled": perturbed(lambda row: formats.percent(success(row))),
         }
 
     def lost(self, row: Row) -> str:

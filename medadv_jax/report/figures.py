@@ -120,7 +120,7 @@ def _bars(name: str, shown: list[Row]) -> Figure:
         )
     for row in clean(shown).values():
         axes.axvline(row["score"], color=MUTED, linewidth=0.8, linestyle=":")
-    _title(figure, name)
+    title(figure, name)
     axes.set(xlim=(0, max(1.0, scores.max())), xlabel=formats.metric(shown[0]["metric"], axis=True))
     axes.set_yticks(places, [wrapped(_label(row), 24) for row in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
@@ -129,7 +129,7 @@ def _bars(name: str, shown: list[Row]) -> Figure:
     return figure
 
 
-def _title(figure: Figure, name: str) -> None:
+def title(figure: Figure, name: str) -> None:
     """Sets a title over the whole width of the figure, where a long name has room."""
     figure.suptitle(
         wrapped(name, 42), x=0.01, horizontalalignment="left", fontsize=10, fontweight="bold"
@@ -190,7 +190,7 @@ def _curves(family: str, shown: Sequence[Row], whole: dict[str, Row]) -> Figure:
             linewidth=1.8,
             label=wrapped(name, 24),
         )
-    _title(figure, family)
+    title(figure, family)
     axes.set(xlabel=setting(shown[0]).symbol, ylabel=formats.metric(shown[0]["metric"], axis=True))
     axes.set_ylim(0, max(1.0, max(row["score"] for row in shown)) + 0.02)
     axes.tick_params(length=0)

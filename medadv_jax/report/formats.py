@@ -74,6 +74,15 @@ def points(value: Number) -> str:
     return f"{100 * value:.1f}" if _there(value) else MISSING
 
 
+def signed(value: Number) -> str:
+    """Returns a difference of scores with its sign.
+
+    >>> signed(-0.2134), signed(0.05)
+    ('−0.213', '+0.050')
+    """
+    return f"{value:+.3f}".replace("-", "−") if _there(value) else MISSING
+
+
 def change(value: Number, metric: str) -> str:
     """Returns a difference of two scores of a metric with its unit.
 

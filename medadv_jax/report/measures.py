@@ -10,6 +10,7 @@ class Measure(NamedTuple):
     Attributes:
       title: Its name in a sentence.
       lower: Whether less is better.
+      signed: Whether a score errs to both sides of zero, so that neither more nor less is better.
       unit: What a score is counted in; empty for a number without unit.
       share: Whether scores lie in [0, 1], so that differences are told in hundredths.
       poor: The clean score below which a ratio of scores says little; None where none is known.
@@ -19,6 +20,7 @@ class Measure(NamedTuple):
 
     title: str
     lower: bool = False
+    signed: bool = False
     unit: str = ""
     share: bool = True
     poor: float | None = None
@@ -36,8 +38,8 @@ _MEASURES = {
         poor=0.5,
         dense=True,
         meaning="Overlap of the predicted and the true structure, twice what they share divided "
-        "by the sum of their sizes: 1 is equal, 0 apart. Mean over the structures; one that "
-        "neither has is left out.",
+        "by the sum of their sizes: 1 is equal, 0 apart. That of all slices of a subject, then the "
+        "mean over subjects and structures; a structure that neither has is left out.",
     ),
     # The IoU of a Dice of 0.5.
     "iou": Measure(
@@ -54,9 +56,8 @@ _MEASURES = {
         share=False,
         dense=True,
         meaning="95th percentile of the distances between the surfaces of the predicted and the "
-        "true structure, in mm; less is better. Structures that one of the two lacks have none "
-        "and are left out, so that a structure that vanishes under an attack does not raise it: "
-        "read it beside Dice.",
+        "true structure, in mm; less is better. A structure that only one of the two has counts "
+        "as the diagonal of the volume, so that it does not pay to lose one.",
     ),
     "average_surface_distance": Measure(
         "average surface distance",
@@ -65,15 +66,24 @@ _MEASURES = {
         share=False,
         dense=True,
         meaning="Mean distance between the surfaces of the predicted and the true structure, in "
-        "mm; less is better. As for HD95, a structure that one of the two lacks is left out.",
+        "mm; less is better. A structure that only one of the two has counts as for HD95.",
     ),
     "volume_error": Measure(
         "volume error",
         lower=True,
+        signed=True,
         share=False,
         dense=True,
-        meaning="Difference of the predicted and the true volume, divided by the true one; less "
-        "is better.",
+        meaning="Predicted minus true volume, divided by the true one: 0 is equal, more than 0 "
+        "too large. Errors of two subjects may cancel in its mean.",
+    ),
+    "absolute_volume_error": Measure(
+        "absolute volume error",
+        lower=True,
+        share=False,
+        dense=True,
+        meaning="Difference of the predicted and the true volume without its sign, divided by the "
+        "true volume; less is better.",
     ),
 }
 

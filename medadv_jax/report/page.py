@@ -1,4 +1,7 @@
-"""The report as one HTML file: no network, no script, light and dark, on a phone and on paper."""
+"""The report as one HTML file: no network, light and dark, on a phone and on paper.
+
+The only script is that of the slider, and only in a page that has one; its policy allows no other.
+"""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -8,10 +11,24 @@ import jinja2
 import markupsafe
 
 from medadv_jax.evaluate import Picture
-from medadv_jax.report import alarms, breakdown, formats, gallery, parts, reading, store, svg
+from medadv_jax.report import (
+    alarms,
+    breakdown,
+    cards,
+    colors,
+    dense,
+    formats,
+    images,
+    measures,
+    parts,
+    reading,
+    slider,
+    store,
+    svg,
+)
 from medadv_jax.report.breakdown import Breakdown
 from medadv_jax.report.figures import Panel
-from medadv_jax.report.rows import Row, known, of_metric
+from medadv_jax.report.rows import Row, known, of_metric, unique
 
 _HERE = pathlib.Path(__file__).parent
 _KINDS = {
@@ -37,6 +54,9 @@ class Content(NamedTuple):
       class_names: Names of the classes, as the labels of the examples count them.
       examples: Pictures.
       recalls: Recall of each class.
+      structures: Score of each structure.
+      slider: The slices of one subject; None if there are none.
+      kinds: What is known of attacks, for the alarms.
       reproduce: Facts such as `command`, `versions`, `seed` and `hardware`.
       config: The configuration of the run.
       metric: The metric of figures and words.
@@ -51,6 +71,9 @@ class Content(NamedTuple):
     class_names: Sequence[str]
     examples: Sequence[Picture]
     recalls: Sequence[Breakdown]
+    structures: Sequence[Breakdown]
+    slider: slider.Slider | None
+    kinds: Mapping[str, str]
     reproduce: Mapping[str, Any]
     config: Mapping[str, Any]
     metric: str | None
@@ -62,26 +85,28 @@ def render(content: Content, panels: Mapping[str, Sequence[Panel]]) -> str:
 
     Args:
       content: What to show.
-      panels: Figures under "bars" and "curves".
+      panels: Figures under "bars", "curves" and "structures".
 
     Returns:
       HTML that loads nothing: its policy forbids it to.
     """
     rows = of_metric(content.rows, content.metric)
     said = reading.read(rows)
-    pictures, left_out = parts.pictures(content.examples, content.class_names)
+    pictures, left_out = cards.cards(content.examples, content.class_names)
     return _template().render(
         content=content,
         metric=formats.metric(rows[0]["metric"]),
+        axis=formats.metric(rows[0]["metric"], axis=True),
         style=markupsafe.Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         count=next((row["data_size"] for row in rows if known(row["data_size"])), None),
         glance=parts.glance(rows),
         models=parts.facts(content.models),
         reading=[(title, _of_kind(said, kind)) for kind, title in _KINDS.items()],
-        alarms=alarms.find(rows, content.models),
+        alarms=alarms.find(rows, content.models, content.kinds),
         bars=[_inline(panel) for panel in panels["bars"]],
         curves=[_inline(panel) for panel in panels["curves"]],
         matrices=parts.heat_tables(rows),
+        ramp=parts.ramp(rows),
         pictures=pictures,
         left_out=left_out,
         recalls=breakdown.tables(content.recalls, content.eps),
@@ -89,8 +114,43 @@ def render(content: Content, panels: Mapping[str, Sequence[Panel]]) -> str:
         command=content.reproduce.get("command"),
         provenance=parts.flat({k: v for k, v in content.reproduce.items() if k != "command"}),
         config=parts.flat(content.config),
-        csv=gallery.data_uri(store.rows_csv(content.rows).encode(), "text/csv"),
+        csv=images.data_uri(store.rows_csv(content.rows).encode(), "text/csv"),
+        **_terms(content),
+        **_dense(content, panels),
     )
+
+
+def _terms(content: Content) -> dict[str, Any]:
+    """Returns what the section of terms depends on."""
+    metrics = unique(row["metric"] for row in content.rows)
+    return {
+        "dense_scores": any(measures.of(metric).dense for metric in metrics),
+        "falling": any(measures.of(metric).lower for metric in metrics),
+        "meanings": measures.meanings(metrics),
+    }
+
+
+def _dense(content: Content, panels: Mapping[str, Sequence[Panel]]) -> dict[str, Any]:
+    """Returns what only a page about label maps has, None or nothing in any other."""
+    names, shown = content.class_names, content.slider
+    structures = None
+    if content.structures:
+        structures = {
+            "metric": formats.metric(content.structures[0].metric),
+            "names": [colors.words(name) for name in names[1:]],
+            "tables": breakdown.tables(content.structures, content.eps),
+            "figures": [_inline(panel) for panel in panels["structures"]],
+        }
+    script, source = slider.script() if shown else ("", "")
+    return {
+        "structures": structures,
+        "slider": slider.section(shown, names) if shown else None,
+        "script": markupsafe.Markup(script),
+        "script_source": markupsafe.Markup(source),
+        "legend": colors.legend(names)
+        if shown or any(map(dense.is_dense, content.examples))
+        else [],
+    }
 
 
 def _template() -> jinja2.Template:
@@ -104,7 +164,9 @@ def _template() -> jinja2.Template:
     environment.filters |= {
         "plain": formats.plain,
         "percent": formats.percent,
+        "score": formats.score,
         "title_case": formats.title,
+        "breakable": parts.breakable,
         "quiet_intervals": parts.quiet_intervals,
     }
     return environment.get_template("page.html.jinja")

@@ -5,11 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import markupsafe
-import numpy as np
 
-from medadv_jax.evaluate import Picture
-from medadv_jax.report import files, formats, gallery, matrix, reading
-from medadv_jax.report.rows import KEYS, Row, clean, known, setting, unique
+from medadv_jax.report import files, formats, matrix, measures, reading
+from medadv_jax.report.rows import KEYS, Row, clean, known, setting, success, unique
 
 _TEXT = ("task", "data", "model", "defense", "source", "access", "perturbation", "metric")
 _SCORES = ("score", "score_low", "score_high", "clean_score", "drop")
@@ -23,6 +21,15 @@ def quiet_intervals(text: str) -> markupsafe.Markup:
     """
     safe = str(markupsafe.escape(text))
     return markupsafe.Markup(re.sub(r"(\[[\d., -]+\])", r'<span class="interval">\1</span>', safe))
+
+
+def breakable(name: str) -> markupsafe.Markup:
+    """Returns a name as HTML that a line may break within, after an underscore.
+
+    >>> breakable("a_b<c")
+    Markup('a_<wbr>b&lt;c')
+    """
+    return markupsafe.Markup(str(markupsafe.escape(name)).replace("_", "_<wbr>"))
 
 
 def glance(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -67,6 +74,16 @@ def heat_tables(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
+def ramp(rows: Sequence[Row]) -> dict[str, str]:
+    """Returns the ends of the colour scale of crossed scores, and the words for its dark one."""
+    measure, (end, _) = measures.of(rows[0]["metric"]), matrix.scale(rows)
+    if not measure.lower:
+        top = "1" if measure.share else formats.size(end)
+        return {"dark": "0", "bright": top, "word": "low", "lowest": "lowest"}
+    worst = f"{formats.size(end)} {measure.unit}".strip()
+    return {"dark": worst, "bright": "0", "word": "high, the worst", "lowest": "highest"}
+
+
 def _heat_cell(row: Row | None, standing: Callable[[float], float]) -> dict[str, Any]:
     if row is None or not known(row["score"]):
         return {"text": formats.MISSING, "interval": "", "look": "", "white": False}
@@ -78,49 +95,9 @@ def _heat_cell(row: Row | None, standing: Callable[[float], float]) -> dict[str,
     }
 
 
-def pictures(examples: Sequence[Picture], names: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
-    """Returns the examples as long as they fit the page, and how many did not."""
-    shown, used = [], 0
-    for example in examples:
-        change, factor = gallery.enlarged(example.clean, example.perturbed)
-        drawn = (example.clean, change, example.perturbed)
-        uris = [gallery.data_uri(*gallery.encode(image)) for image in drawn]
-        used += sum(map(len, uris))
-        if used > gallery.BUDGET:
-            break
-        shown.append(_picture(example, uris, factor, names))
-    return shown, len(examples) - len(shown)
-
-
-def _picture(
-    example: Picture, uris: list[str], factor: int, names: Sequence[str]
-) -> dict[str, Any]:
-    height, width = np.shape(example.clean)[:2]
-    return {
-        "title": gallery.setting(example).label,
-        "model": example.model,
-        "uris": uris,
-        "gain": factor,
-        "height": height,
-        "width": width,
-        "label": names[int(example.label)],
-        "before": _prediction(example.clean_probabilities, example.label, names),
-        "after": _prediction(example.perturbed_probabilities, example.label, names),
-        "success": bool(example.success),
-    }
-
-
-def _prediction(probabilities: Any, label: Any, names: Sequence[str]) -> dict[str, Any]:
-    best = int(np.argmax(probabilities))
-    return {
-        "name": names[best],
-        "confidence": float(np.asarray(probabilities)[best]),
-        "right": best == int(label),
-    }
-
-
 def table(rows: Sequence[Row]) -> dict[str, Any]:
     """Returns all rows, with what is the same in each of them taken out."""
+    rows = [row | {"success": success(row)} for row in rows]
     constant = {key: rows[0][key] for key in KEYS if all(r[key] == rows[0][key] for r in rows)}
     varying = [key for key in KEYS if key not in constant]
     return {

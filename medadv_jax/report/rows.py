@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from medadv_jax.report import measures
 from medadv_jax.report.files import jsonable
 from medadv_jax.report.formats import size
 
@@ -153,6 +154,16 @@ def setting(row: Row) -> Setting:
     return Setting(name, eps, row["ssim_target"] if known(row["ssim_target"]) else None)
 
 
+def success(row: Row) -> float | None:
+    """Returns the success rate of an attack where it has a meaning.
+
+    A label map counts as wrong when no pixel of it is right, which says nothing of an attack of a
+    given size or of noise. Those of no size have a rule of their own.
+    """
+    lost = measures.of(row["metric"]).dense and (row["access"] == "noise" or known(row["eps"]))
+    return None if lost or not known(row["success"]) else row["success"]
+
+
 def headline(settings: Iterable[Setting], eps: float | None) -> set[Setting]:
     """Returns the settings that a figure shows which has room for one strength of each family.
 
@@ -181,12 +192,18 @@ def of_metric(rows: Sequence[Row], metric: str | None = None) -> list[Row]:
     """Returns the rows of one metric; of the first row's metric if none is named.
 
     Raises:
-      ValueError: if no row has the metric.
+      ValueError: if no row has the metric, or it errs to both sides and so cannot be the one that
+        words and figures are about.
     """
     names = unique(row["metric"] for row in rows)
-    chosen = names[0] if metric is None and names else metric
+    chosen: Any = names[0] if metric is None and names else metric
     if chosen not in names:
         raise ValueError(f"No row has the metric {metric!r}; the rows have {names}.")
+    if measures.of(chosen).signed:
+        raise ValueError(
+            f"{chosen!r} errs to both sides of zero, so that no score of it is better than "
+            f"another; give another metric of {names} first, or name it."
+        )
     return [row for row in rows if row["metric"] == chosen]
 
 

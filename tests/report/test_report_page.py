@@ -12,7 +12,7 @@ from medadv_jax.data import Source
 from medadv_jax.report.rows import Setting
 
 CLASSES = ("nevus", "melanoma", "basal cell carcinoma")
-VOID = {"meta", "link", "img", "br", "hr", "input", "use"}
+VOID = {"wbr", "image", "meta", "link", "img", "br", "hr", "input", "use"}
 
 
 class Outline(html.parser.HTMLParser):
@@ -245,4 +245,7 @@ def test_recalls_of_an_evaluation():
 
 def test_templates_are_installed():
     folder = importlib.resources.files("medadv_jax.report")
-    assert all((folder / name).is_file() for name in ("page.html.jinja", "page.css"))
+    assert all(
+        (folder / name).is_file()
+        for name in ("page.html.jinja", "dense.html.jinja", "page.css", "slider.js")
+    )
