@@ -55,6 +55,7 @@ NO_BALL = {"stays_in_its_ball": "its perturbation has no bound"}
 NO_SIZE = {"size_zero_is_the_image": "it has no knob for its size"}
 NOT_EARLY = {"misclassified_is_free": "it perturbs what is misclassified too"}
 NOT_BEST = {"stronger_is_never_weaker": "it returns where it ends, not the best it has seen"}
+PLANNED = {"stronger_is_never_weaker": "its steps are planned by their number: more are others"}
 RANDOM = {"stronger_is_never_weaker": "it does not look at the model"}
 
 ATTACKS = {
@@ -117,6 +118,30 @@ ATTACKS = {
         dense=True,
         targeted=True,
     ),
+    "segpgd": AttackRow(
+        attacks.SegPGD(eps=4.0, steps=4, norm="l2", until_fooled=True), PLANNED, "l2", dense=True
+    ),
+    "cospgd": AttackRow(
+        attacks.CosPGD(eps=0.8, steps=12, until_fooled=True),
+        {},
+        "linf",
+        "steps",
+        less=4,
+        dense=True,
+    ),
+    "apgd": AttackRow(attacks.APGD(eps=0.1, steps=4), NOT_EARLY | PLANNED, "linf"),
+    "apgd_l2": AttackRow(
+        attacks.APGD(eps=0.4, steps=4, norm="l2", loss="dlr", until_fooled=True), PLANNED, "l2"
+    ),
+    "apgd_dense": AttackRow(
+        attacks.APGD(
+            eps=0.1, steps=4, keep="loss", stages=((0.5, 2.0), (0.5, 1.0)), random_start=False
+        ),
+        NOT_EARLY | PLANNED,
+        "linf",
+        dense=True,
+    ),
+    "sea": AttackRow(attacks.SEA(eps=0.1, steps=3), PLANNED, "linf", dense=True),
     "worst_case": AttackRow(
         attacks.WorstCase(attacks=(attacks.FGSM(eps=0.05), attacks.PGD(eps=0.1, steps=3))),
         NO_BALL | NO_SIZE | NOT_EARLY | NOT_BEST,

@@ -3,8 +3,10 @@
 An attack is a frozen dataclass of hyperparameters; see `medadv_jax.types` for its protocol.
 """
 
+from medadv_jax.attacks.apgd import APGD as APGD
 from medadv_jax.attacks.asma import ASMA as ASMA
 from medadv_jax.attacks.combine import WorstCase as WorstCase
+from medadv_jax.attacks.cospgd import CosPGD as CosPGD
 from medadv_jax.attacks.dag import DAG as DAG
 from medadv_jax.attacks.dag_target import dag_target as dag_target
 from medadv_jax.attacks.deepfool import DeepFool as DeepFool
@@ -17,3 +19,5 @@ from medadv_jax.attacks.noise import (
 )
 from medadv_jax.attacks.run import run as run
 from medadv_jax.attacks.saliency_map import SaliencyMap as SaliencyMap
+from medadv_jax.attacks.sea import SEA as SEA, sea as sea
+from medadv_jax.attacks.segpgd import SegPGD as SegPGD

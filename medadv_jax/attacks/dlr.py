@@ -1,0 +1,64 @@
+"""The difference of logits ratio: neither shift nor scale of the logits can saturate it."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from medadv_jax import losses
+
+FLOOR = 1e-12
+"""Added to the spread of the logits that is divided by."""
+
+
+def dlr(
+    logits: Float[Array, "*dense k"],
+    label: Int[Array, "*dense"],
+    target: Int[Array, "*dense"] | None = None,
+) -> Float[Array, ""]:
+    r"""Difference of logits ratio; larger is better for an attack, untargeted or targeted.
+
+    With $\pi$ the classes in the order of falling logits,
+
+    $$-\frac{z_y - \max_{i \ne y} z_i}{z_{\pi_1} - z_{\pi_3}} \qquad\text{and}\qquad
+      -\frac{z_y - z_t}{z_{\pi_1} - (z_{\pi_3} + z_{\pi_4}) / 2}.$$
+
+    The first needs 3 classes, the second 4. With fewer there is no scale to divide by, and the loss
+    is a plain margin: $\max_{i \ne y} z_i - z_y$ for 2 classes, $z_t - \max_{i \ne t} z_i$ for 2
+    or 3 with a target. (Other libraries fail there, or divide by zero.)
+
+    Args:
+      logits: `(*dense, k)`, unnormalised.
+      label: `(*dense,)`, the true classes; -1 marks a pixel that does not count.
+      target: `(*dense,)`, the wished-for classes, or None.
+
+    Returns:
+      A scalar, the mean over the pixels that count, 0 if none does.
+
+    >>> print(dlr(jnp.array([4.0, 3.0, 0.0]), jnp.array(0)))  # -(4 - 3) / (4 - 0)
+    -0.25
+    >>> print(dlr(jnp.array([4.0, 3.0]), jnp.array(0)))
+    -1.0
+
+    Source: Croce, Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
+    parameter-free attacks", ICML 2020, equations 6 and 7.
+    """
+    if logits.shape[-1] < (3 if target is None else 4):
+        return losses.margin(logits, label) if target is None else -losses.margin(logits, target)
+    counts = label >= 0
+    if target is None:
+        top = jax.lax.top_k(logits, 3)[0]
+        first, second, third = top[..., 0], top[..., 1], top[..., 2]
+        own = _at(logits, label)
+        rival = jnp.where(jnp.argmax(logits, axis=-1) == label, second, first)
+        ratio = (rival - own) / (first - third + FLOOR)
+    else:
+        counts = counts & (target >= 0)
+        top = jax.lax.top_k(logits, 4)[0]
+        spread = top[..., 0] - (top[..., 2] + top[..., 3]) / 2
+        ratio = (_at(logits, target) - _at(logits, label)) / (spread + FLOOR)
+    return jnp.sum(jnp.where(counts, ratio, 0)) / jnp.maximum(jnp.sum(counts), 1)
+
+
+def _at(logits: Float[Array, "*dense k"], classes: Int[Array, "*dense"]) -> Float[Array, "*dense"]:
+    """Returns the logit of one class a pixel, any where there is none."""
+    return jnp.take_along_axis(logits, jnp.maximum(classes, 0)[..., None], axis=-1)[..., 0]
