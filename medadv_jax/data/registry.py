@@ -64,7 +64,9 @@ def load(
       **options: What the data set takes besides, see its module: for "lesion_phantom" `size`,
         `count` and `seed`, for "folder" `csv` and `seed`, for "ham10000", "isic2019" and
         "dermofit" the `seed` of their division; every brain data set has `plane` and `spacing`,
-        the generated ones `count` and `seed` besides.
+        the generated ones `count` and `seed` besides, "bids" `pipeline`, `desc`, `labels`,
+        `fractions` and `seed`, "malc" `validation` and `seed`, "freesurfer" `image`, `labels`,
+        `horns`, `fractions` and `seed`.
 
     Returns:
       A random-access source of records.

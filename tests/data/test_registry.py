@@ -48,7 +48,7 @@ def test_the_cache_is_where_the_user_says(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "name, split, options, message",
     [
-        ("ham", "test", {}, "no data set 'ham'; there are lesion_phantom, ham10000"),
+        ("ham", "test", {}, "no data set 'ham'; there are lesion_phantom, brain_template"),
         ("ham10000", "val", {}, "no split 'val'; there are train, validation, test"),
         ("ham10000", "test", {}, "'ham10000' needs data_dir"),
         ("lesion_phantom", "test", dict(data_dir="x"), "takes no data_dir, got 'x'"),
