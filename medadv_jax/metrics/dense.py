@@ -11,12 +11,12 @@ from typing import TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped, UInt8
+from jaxtyping import Array, Float, Int, Real, Shaped, UInt8
 
 from medadv_jax.metrics import segmentation
 from medadv_jax.metrics.metric import Metric, over_records
 
-SpacingOfRecords: TypeAlias = Sequence[float] | Float[np.ndarray, " 3"] | Float[np.ndarray, "n 3"]
+SpacingOfRecords: TypeAlias = Sequence[float] | Real[np.ndarray, "..."]
 """Side lengths of a voxel in mm: one triple, or a row for every record of the source."""
 
 
@@ -95,7 +95,7 @@ def hd95(
 
     Args:
       num_classes: k, at most 256.
-      spacing: Side lengths of a voxel in mm, one triple or a row for each record of the source:
+      spacing: Side lengths of a voxel in mm, `(3,)` or a row for each record of the source, `(n, 3)`:
         of a slice its two axes, then from slice to slice; of a volume along its axes.
       slices: The slice number of each record of the source, as `source.column("slice")`.
 

@@ -97,7 +97,8 @@ def ssim(clean: _Image, perturbed: _Image) -> Float[Array, ""]:
       \qquad c_1 = 0.01^2,\ c_2 = 0.03^2.$$
 
     The same number as `skimage.metrics.structural_similarity(..., gaussian_weights=True, sigma=1.5,
-    use_sample_covariance=False, data_range=1, channel_axis=-1)`; no colour space is changed. Each
+    use_sample_covariance=False, data_range=1, channel_axis=-1)`; no colour space is changed. In a
+    volume the window has three axes, so its SSIM is not the mean of that of its slices. Each
     factor is computed as one minus the share that the difference d = y - x adds, for example
     $1 - \sigma_d^2 / (\sigma_x^2 + \sigma_y^2 + c_2)$: nearly equal images lose no digits, equal
     images have SSIM 1 and gradient zero.

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Float, Int, Integer, Real
 
 from medadv_jax.metrics import surface
 from medadv_jax.metrics.metric import ratio
 
 _Map: TypeAlias = Integer[np.ndarray, "..."]
 _Values: TypeAlias = Float[np.ndarray, "*s structures"]
-Spacing: TypeAlias = Sequence[float] | Float[np.ndarray, " axes"]
+Spacing: TypeAlias = Sequence[float] | Real[np.ndarray, "..."]
 """Side lengths of a voxel, one an axis of the label map, in mm."""
 
 

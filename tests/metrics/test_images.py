@@ -54,12 +54,20 @@ def test_psnr_equals_scikit_image():
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-4, 0.01, 0.3])
-@pytest.mark.parametrize("shape", [(11, 11, 1), (16, 23, 3), (40, 30, 1), (12, 13, 11, 1)])
+@pytest.mark.parametrize("shape", [(11, 11, 1), (16, 23, 3), (37, 53, 1), (12, 13, 11, 1)])
 def test_ssim_equals_scikit_image(shape, noise):
     clean, perturbed = pair(shape, noise)
     np.testing.assert_allclose(
         metrics.ssim(clean, perturbed), reference(clean, perturbed), rtol=0, atol=1e-5
     )
+
+
+def test_ssim_of_a_volume_is_not_the_mean_of_its_slices():
+    clean, perturbed = pair((11, 17, 13, 1), 0.1)
+    slices = np.mean([reference(*images) for images in zip(clean, perturbed, strict=True)])
+    whole = metrics.ssim(clean, perturbed)
+    np.testing.assert_allclose(whole, reference(clean, perturbed), rtol=0, atol=1e-5)
+    assert abs(whole - slices) > 0.01
 
 
 def test_ssim_border_is_left_out_as_in_scikit_image():

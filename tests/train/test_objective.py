@@ -62,3 +62,65 @@ def test_class_weights_logit_adjustment_and_aux(key, batch):
 def test_an_empty_batch_costs_nothing(key, batch):
     loss, _, _ = value(Net(), batch._replace(mask=np.zeros(4, bool)), key)
     assert loss == 0
+
+
+class Pixels(nn.Module):
+    """Logits of a pixel from its own value."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        return nn.Dense(3)(images)
+
+
+@pytest.fixture
+def masks(key):
+    """Three masks that differ from each other, one without a pixel that counts, and padding."""
+    images = np.asarray(jax.random.uniform(key, (4, 5, 6, 1)))
+    labels = np.asarray(jax.random.randint(key, (4, 5, 6), 0, 3))
+    labels = np.where(np.arange(30).reshape(5, 6) % 7 == 0, -1, labels)
+    labels[2] = -1
+    mask = np.array([True, True, True, False])
+    return Batch(images, labels.astype(np.int32), mask, np.array([0, 1, 2, -1], np.int32))
+
+
+@pytest.mark.parametrize("edge_weight", [0.0, 3.0])
+@pytest.mark.parametrize("class_weights", [None, np.array([0.25, 1.0, 4.0])])
+def test_pixels_are_weighted_by_class_and_edge(key, masks, class_weights, edge_weight):
+    net = Pixels()
+    variables = net.init(key, masks.images)
+    loss = losses.weighted_logistic_dice
+    objective = train.supervised(
+        net, loss=loss, class_weights=class_weights, edge_weight=edge_weight
+    )
+    found, batch_stats = jax.jit(objective)(variables, masks, key)
+    assert not batch_stats
+    logits = net.apply(variables, (masks.images - 0.5) / 0.5)
+    expected = []
+    for number in range(2):
+        z, y = np.asarray(logits[number], np.float64), masks.labels[number]
+        weights = np.zeros(y.shape)
+        for place in np.ndindex(y.shape):
+            near = [
+                y[r, c]
+                for r, c in np.add(place, [(0, 1), (1, 0), (0, -1), (-1, 0)])
+                if 0 <= r < 5 and 0 <= c < 6
+            ]
+            edge = y[place] >= 0 and any(n >= 0 and n != y[place] for n in near)
+            own = 1 if class_weights is None else class_weights[y[place]]
+            weights[place] = own + edge_weight * edge
+        expected.append(loss(jnp.float32(z), jnp.asarray(y), jnp.float32(weights)))
+    chex.assert_trees_all_close(found, sum(expected) / 2, rtol=1e-5)
+
+
+def test_a_loss_without_weights_does_for_masks_without_weights(key, masks):
+    net = Pixels()
+    variables = net.init(key, masks.images)
+    found, _ = jax.jit(train.supervised(net, loss=losses.dice_loss))(variables, masks, key)
+    logits = net.apply(variables, (masks.images - 0.5) / 0.5)
+    each = [losses.dice_loss(logits[i], jnp.asarray(masks.labels[i])) for i in range(2)]
+    chex.assert_trees_all_close(found, sum(each) / 2, rtol=1e-5)
+
+
+def test_an_edge_weight_of_images_is_refused(key, batch):
+    with pytest.raises(ValueError, match="edge_weight=2 is for masks, got a label an image"):
+        value(Net(), batch, key, edge_weight=2.0)
