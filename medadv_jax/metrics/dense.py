@@ -95,8 +95,8 @@ def hd95(
 
     Args:
       num_classes: k, at most 256.
-      spacing: Side lengths of a voxel in mm, `(3,)` or a row for each record of the source, `(n, 3)`:
-        of a slice its two axes, then from slice to slice; of a volume along its axes.
+      spacing: Side lengths of a voxel in mm, `(3,)`, or `(n, 3)` for each record of the source: of
+        a slice its two axes, then from slice to slice; of a volume along its axes.
       slices: The slice number of each record of the source, as `source.column("slice")`.
 
     Raises:

@@ -44,8 +44,8 @@ def supervised(
     and logit adjustment $a$.
 
     With dense labels the weights are those of pixels, $\omega(q) = w_{y(q)} + \omega_0$ [q is at an
-    edge], and belong into the loss, $\ell(f(x_i) + a, y_i, \omega)$, which weights each pixel before
-    it takes the mean over the pixels that count. Images that have such a pixel count alike.
+    edge], and belong into the loss, $\ell(f(x_i) + a, y_i, \omega)$: it weights each pixel, then
+    takes the mean over the pixels that count. Images that have such a pixel count alike.
 
     Args:
       model: A network whose last axis of logits has k entries.
