@@ -45,6 +45,8 @@ def test_equals_scipy(volume):
     places = np.meshgrid(*grids, indexing="ij")
     expected = scipy.ndimage.map_coordinates(volume.image, places, order=1)
     np.testing.assert_allclose(new.image, expected, atol=1e-5)
+    nearest = scipy.ndimage.map_coordinates(volume.label, places, order=0)
+    np.testing.assert_array_equal(new.label, nearest)
 
 
 def test_its_own_spacing_changes_nothing(volume):
