@@ -1,6 +1,6 @@
 """The three targets that dense attacks are usually given, made from the true label map."""
 
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from medadv_jax.types import PRNGKey
 def dag_target(
     key: PRNGKey,
     label: Any,
-    kind: Literal["a", "b", "c"],
+    kind: str,
     num_classes: int,
     *,
     iterations: int = 6,
@@ -108,7 +108,9 @@ def dilated(region: Bool[Array, "*space"]) -> Bool[Array, "*space"]:
     """Returns a region with all pixels that share an edge (a face) with it."""
     grown = region
     for axis, size in enumerate(region.shape):
-        padded = jnp.pad(region, [(axis == other, axis == other) for other in range(region.ndim)])
+        widths = [(0, 0)] * region.ndim
+        widths[axis] = (1, 1)
+        padded = jnp.pad(region, widths)
         for start in (0, 2):
             grown = grown | jax.lax.slice_in_dim(padded, start, start + size, axis=axis)
     return grown

@@ -351,6 +351,7 @@ def test_bad_input_is_refused_by_name(change, message, key):
         (attacks.SaliencyMap(per_step=19), "more features"),
         (attacks.SaliencyMap(per_step=600, pairs=False), "more features"),
         (attacks.GaussianNoise(sigma=-1.0), "sigma must be"),
+        (attacks.RicianNoise(sigma=-1.0), "sigma must be"),
         (attacks.UniformNoise(eps=2.0), "eps must be"),
         (attacks.WorstCase(attacks=()), "at least one attack"),
         (attacks.WorstCase(attacks=(attacks.FGSM(eps=9),)), "eps must be"),

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 import toy
 
 from medadv_jax import attacks
@@ -46,6 +47,7 @@ def test_what_leaves_the_range_is_clipped(key):
 
 RANDOM = [
     attacks.GaussianNoise(sigma=0.1),
+    attacks.RicianNoise(sigma=0.1),
     attacks.UniformNoise(eps=0.1),
     attacks.SignNoise(eps=0.1),
     attacks.PGD(eps=0.1, steps=1, step_size=1e-6),
@@ -60,3 +62,25 @@ def test_every_example_and_every_key_has_its_own_draw(kind, key):
     other = changes(kind, jax.random.key(1))[0]
     for a, b in ((one, two), (one, other)):
         assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("pixel", [0.0, 0.1, 0.5])
+def test_rician_noise_is_a_rice_variable(pixel, channels, key):
+    image = jnp.full((2, 60, 60, channels), pixel)
+    model = toy.linear(0, image.shape[1:], 2, scale=0.1)
+    noise = attacks.RicianNoise(sigma=0.05)
+    noisy = attacks.run(noise, key, model, image, toy.predictions(model, image)).images
+    values = np.asarray(noisy, np.float64)
+    rice = scipy.stats.rice(pixel / 0.05, scale=0.05)
+    mean, variance, kurtosis = rice.stats(moments="mvk")
+    error = np.sqrt(variance / values.size)
+    assert abs(values.mean() - mean) < 4 * error
+    assert abs(values.var() / variance - 1) < 4 * np.sqrt((kurtosis + 2) / values.size)
+    for quantile in (0.05, 0.3, 0.7, 0.95):
+        below = (values < rice.ppf(quantile)).mean()
+        assert abs(below - quantile) < 4 * np.sqrt(quantile * (1 - quantile) / values.size)
+    one, two = values[0].ravel(), values[1].ravel()
+    assert abs(np.corrcoef(one, two)[0, 1]) < 0.06
+    if channels > 1:  # each channel has its own noise
+        assert abs(np.corrcoef(values[..., 0].ravel(), values[..., 1].ravel())[0, 1]) < 0.06

@@ -98,6 +98,17 @@ class Segmenter:
         return jnp.tanh(neighbours(images - 0.5) @ self.hidden) @ self.output + self.bias
 
 
+@register_dataclass
+@dataclasses.dataclass(frozen=True)
+class LinearSegmenter:
+    """A linear model of dense labels: each pixel by the 3 x 3 pixels around it."""
+
+    weights: jax.Array  # (9 c, k)
+
+    def __call__(self, images):
+        return neighbours(images - 0.5) @ self.weights
+
+
 def segmenter(seed, channels=1, num_classes=4, width=8):
     """A segmenter; where its output is zero, its bias makes all pixels class 1."""
     one, two = jax.random.split(jax.random.key(seed))
