@@ -28,9 +28,10 @@ def table(
     Neuromorphometrics. Files of other names are passed over. Some subjects of the training part are
     taken for validation. Scans whose first number is the same are of one subject and stay together.
 
-    Not verified, since the data are under an agreement: the layout is known from programs that read
-    it. Five subjects were scanned twice; where their second scan bears another number, nothing in
-    the files says so, and both count as subjects of their own.
+    Not verified, since the data are under an agreement: the names in the training part are those
+    in public programs that read it, the two testing folders are taken to be named alike. Some
+    subjects are said to have been scanned twice; where a second scan bears another first number,
+    nothing in the files says so, and both count as subjects of their own.
 
     Args:
       data_dir: The folder of the data set.
