@@ -99,7 +99,7 @@ def _color(lightness: float, hue: float) -> tuple[int, int, int]:
         linear = _linear(lightness, 0.0, 0.0)
     linear = np.clip(linear, 0, 1)
     curved = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    red, green, blue = np.round(255 * curved).astype(int)
+    red, green, blue = np.round(255 * curved).astype(int).tolist()
     return red, green, blue
 
 

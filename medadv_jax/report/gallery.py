@@ -79,7 +79,7 @@ def select(
 
     Each perturbation of each model gets its turn, first with an image that it fooled the model on,
     else with one that the model has right, and, of those, one that is not shown yet. Of segmented
-    images it is the one that loses most.
+    images it is one with structures, not shown yet, and of several the one that loses most.
 
     Args:
       examples: All examples.

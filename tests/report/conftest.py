@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from medadv_jax import report
 from medadv_jax.evaluate import Picture
 from medadv_jax.report.rows import KEYS
 
@@ -86,3 +87,110 @@ def gallery_examples():
             success=False,
         ),
     ]
+
+
+STRUCTURES = ("background", "left-cortex", "right-cortex", "brain-stem")
+DENSE = {
+    "rician_noise": ("noise", 0.01, 0.95),
+    "gaussian_noise": ("noise", 0.01, 0.97),
+    "fgsm": ("white", 0.01, 0.7),
+    "pgd": ("white", 0.01, 0.4),
+    "segpgd": ("white", 0.01, 0.3),
+    "cospgd": ("white", 0.01, 0.28),
+    "dag_a": ("white", None, 0.05),
+    "dag_b": ("white", None, 0.97),
+    "dag_c": ("white", None, 0.98),
+    "sea": ("white", 0.01, 0.2),
+    "asma": ("white", None, 0.6),
+}
+"""Every perturbation of a brain report: its access, its size, the share of Dice that it leaves."""
+
+
+def label_maps():
+    """Ten slices of three structures that grow and shrink; what a model finds before and after."""
+    y, x = np.mgrid[:24, :20]
+    radius = np.concatenate([np.arange(0, 10, 2), np.arange(8, -2, -2)])[:, None, None]
+    inside = np.hypot(y - 12, x - 10) < radius
+    truth = np.where(inside, np.where(x < 10, 1, 2), 0)
+    truth = np.where(inside & (np.abs(y - 12) < 2) & (np.abs(x - 10) < 2), 3, truth)
+    return truth, np.roll(truth, 1, axis=1), np.where(x < 10, 0, np.roll(truth, 2, axis=1))
+
+
+def scans():
+    """The images of the label maps before and after a perturbation of 0.01, `(10, 24, 20, 1)`."""
+    truth, *_ = label_maps()
+    clean = (np.array([0.1, 0.5, 0.6, 0.8])[truth][..., None]).astype(np.float32)
+    noise = np.sign(np.random.default_rng(0).normal(size=clean.shape))
+    return clean, (clean + 0.01 * noise).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def segmented():
+    """A slice under each perturbation of a brain report."""
+    truth, before, after = label_maps()
+    clean, perturbed = scans()
+    return [
+        Picture(
+            clean=clean[4],
+            perturbed=perturbed[4],
+            label=truth[4],
+            clean_probabilities=None,
+            perturbed_probabilities=None,
+            model="unet",
+            perturbation=name,
+            eps=eps,
+            success=False,
+            clean_prediction=before[4].astype(np.uint8),
+            perturbed_prediction=after[4].astype(np.uint8),
+        )
+        for name, (_, eps, _) in DENSE.items()
+    ]
+
+
+@pytest.fixture(scope="session")
+def dense_rows():
+    """Two segmenters, clean and under each perturbation, by Dice and by HD95."""
+    found = []
+    for metric, scale in (("dice", lambda s: s), ("hd95", lambda s: 10 * (1.1 - s))):
+        for model, clean in (("unet", 0.86), ("segnet", 0.8)):
+            for name, (access, eps, left) in {"clean": ("clean", None, 1), **DENSE}.items():
+                score, whole = scale(left * clean), scale(clean)
+                sizes = dict(score_low=score * 0.98, score_high=score * 1.02, clean_score=whole)
+                common = dict(metric=metric, eps=eps, task="brain", data="phantom")
+                found.append(make_row(model, access, name, score, **common, **sizes))
+    other = dict(access="black", source="segnet", score=0.7, score_low=0.68, score_high=0.72)
+    own = next(r for r in found if r["model"] == "unet" and r["perturbation"] == "pgd")
+    return [*found, own | other]
+
+
+@pytest.fixture(scope="session")
+def dense_parts(dense_rows):
+    """What `evaluate.parts` returns of them: the score of each of three structures."""
+    keys = ("model", "source", "access", "perturbation", "eps", "metric")
+    return [
+        {key: row[key] for key in keys} | {"parts": [row["score"], 0.5 * row["score"], None]}
+        for row in dense_rows
+    ]
+
+
+@pytest.fixture(scope="session")
+def subject():
+    """The slices of a subject for the slider."""
+    truth, before, after = label_maps()
+    return report.slices(*scans(), truth, before, after, title="Subject 1, unet under pgd")
+
+
+@pytest.fixture(scope="session")
+def dense_arguments(dense_rows, dense_parts, segmented, subject):
+    """Arguments of a report about label maps with everything in it."""
+    return dict(
+        config={"eps": 0.01},
+        rows=dense_rows,
+        title="Brain",
+        data="Phantoms.",
+        class_names=STRUCTURES,
+        examples=segmented,
+        structures=report.structures(dense_parts),
+        slider=subject,
+        eps=0.01,
+    )

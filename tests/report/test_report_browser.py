@@ -1,17 +1,20 @@
+import io
+import json
 import pathlib
 
 import devtools
 import numpy as np
+import PIL.Image
 import pytest
 
 from medadv_jax import report
 from medadv_jax.report.rows import Setting
 
 CLASSES = ("nevus", "melanoma", "basal cell carcinoma")
-# Elements that reach beyond the page and do not scroll inside a box of their own.
+# Elements that reach beyond the page, neither inside a scrolling box nor cut off by a view.
 TOO_WIDE = """
 [...document.querySelectorAll("body *")].filter(element =>
-  element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll, pre")
+  element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll, pre, use")
 ).map(element => element.outerHTML.slice(0, 80))
 """
 
@@ -109,3 +112,84 @@ def test_page_prints(browser, address):
     assert browser.value(shown.format("nav", "display")) == "none"
     assert browser.value(shown.format(".scroll.tall", "maxHeight")) == "none"
     assert browser.value(shown.format("body", "backgroundColor")) == "rgb(255, 255, 255)"
+
+
+@pytest.fixture(scope="module")
+def dense_address(dense_arguments, tmp_path_factory):
+    return report.write(tmp_path_factory.mktemp("dense"), **dense_arguments).as_uri()
+
+
+# What a reader sees of the slider: its text, and the corner of each view.
+SEEN = """[document.querySelector(".slider output").textContent,
+  ...[...document.querySelectorAll(".slider svg")].map(view => view.getAttribute("viewBox"))]"""
+
+
+@pytest.mark.parametrize("width", [400, 1920])
+def test_page_of_label_maps_fits_and_nothing_complains(browser, dense_address, width):
+    browser.open(dense_address, width, mobile=width < 500)
+    assert browser.complaints() == []
+    assert browser.requested() == [dense_address]
+    assert browser.value("document.documentElement.scrollWidth") == width
+    assert browser.value(TOO_WIDE) == []
+    assert browser.value("[...document.images].every(image => image.naturalWidth > 0)")
+    # A label map lies exactly upon its image.
+    assert browser.value(
+        '[...document.querySelectorAll(".layers")].every(layers => new Set([...layers.children]'
+        ".map(image => JSON.stringify(image.getBoundingClientRect()))).size == 1)"
+    )
+
+
+def test_slider_moves_by_keyboard(browser, dense_address):
+    browser.open(dense_address, 1280)
+    assert browser.value('getComputedStyle(document.querySelector(".control")).display') == "flex"
+    first = browser.value(SEEN)
+    assert first[0].startswith("Slice 5 of 10. Mean Dice: clean 0.")
+    browser.value('document.querySelector(".slider input").focus()')
+    browser.press("Home", 36)
+    seen = browser.value(SEEN)
+    assert seen == ["Slice 1 of 10. Mean Dice: clean –, perturbed –.", *["0 0 20 24"] * 4]
+    assert browser.value('document.querySelector(".slider input").ariaValueText') == seen[0]
+    browser.press("ArrowRight", 39)
+    browser.press("ArrowRight", 39)
+    assert browser.value(SEEN)[1:] == ["40 0 20 24"] * 4
+    browser.press("End", 35)
+    assert browser.value(SEEN)[0].startswith("Slice 10 of 10.")
+    assert browser.complaints() == []
+
+
+def test_slider_shows_other_pixels_at_another_slice(browser, dense_address):
+    browser.open(dense_address, 1280)
+    browser.value('document.querySelector("#slices").scrollIntoView({behavior: "instant"})')
+    shots = [browser.screenshot(full=False)]
+    browser.value('document.querySelector(".slider input").focus()')
+    browser.press("Home", 36)
+    shots.append(browser.screenshot(full=False))
+    box = "JSON.stringify(document.querySelectorAll('.slider svg')[1].getBoundingClientRect())"
+    place = json.loads(browser.value(box))
+    x, y = (
+        round(place[edge] + place[side] / 2) for edge, side in (("x", "width"), ("y", "height"))
+    )
+    full, empty = (np.asarray(PIL.Image.open(io.BytesIO(shot)).convert("RGB")) for shot in shots)
+    assert np.ptp(full[y, x].astype(int)) > 40  # the colour of a structure
+    assert np.ptp(empty[y, x].astype(int)) < 8  # the grey of the background
+
+
+def test_without_script_a_slice_is_shown_and_no_control(browser, dense_address):
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(dense_address, 1280)
+        document = browser.call("DOM.getDocument", depth=-1)["root"]["nodeId"]
+        find = lambda name: browser.call("DOM.querySelector", nodeId=document, selector=name)
+        html = lambda name: browser.call("DOM.getOuterHTML", nodeId=find(name)["nodeId"])
+        assert "hidden" in html(".control")["outerHTML"].split(">")[0]
+        assert "Slice 5 of 10." in html(".slider output")["outerHTML"]
+        assert 'viewBox="0 0 20 24"' not in html(".slider svg")["outerHTML"]
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_slider_prints(browser, dense_address):
+    browser.open(dense_address, 1280)
+    assert browser.pdf().startswith(b"%PDF")
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    assert browser.value('getComputedStyle(document.querySelector(".control")).display') == "none"

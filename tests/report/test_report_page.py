@@ -249,3 +249,60 @@ def test_templates_are_installed():
         (folder / name).is_file()
         for name in ("page.html.jinja", "dense.html.jinja", "page.css", "slider.js")
     )
+
+
+@pytest.fixture(scope="module")
+def dense_page(dense_arguments, tmp_path_factory):
+    return report.write(tmp_path_factory.mktemp("dense"), **dense_arguments)
+
+
+def test_page_of_label_maps_is_whole_and_loads_nothing(dense_page):
+    text = dense_page.read_text()
+    outline = Outline(text)
+    assert len(text) < 1_000_000
+    for attrs in outline.all("img", "link", "script", "use", "image", "a"):
+        for name in ("src", "href", "xlink:href"):
+            assert attrs.get(name, "#").startswith(("#", "data:"))
+    ids = [attrs["id"] for _, attrs in outline.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for attrs in outline.all("a", "use"):
+        address = attrs.get("href") or attrs["xlink:href"]
+        assert address.startswith("data:") or address[1:] in ids
+    assert all(a.get("aria-label") or a.get("aria-hidden") for a in outline.all("svg"))
+    assert all("alt" in attrs for attrs in outline.all("img"))
+    scrolling = [a for a in outline.all("div") if "scroll" in a.get("class", "").split()]
+    assert len(scrolling) == len(outline.all("table"))
+    names = {path.name for path in (dense_page.parent / "figures").iterdir()}
+    assert {"structures-unet.svg", "structures-segnet.svg", "examples.png"} < names
+
+
+def test_page_of_label_maps_speaks_of_structures(dense_page):
+    said = " ".join(" ".join(Outline(dense_page.read_text()).texts).split())
+    for part in (
+        "Dice of each structure",
+        "left cortex",
+        "Slice by slice",
+        "Subject 1, unet under pgd",
+        "Mean Dice of this slice",
+        "perturbation × 50",
+        "On clean, unseen images the Dice is: unet 0.860",
+        "95th percentile of the distances",
+        "Only for attacks without a given size",
+        "None raised.",
+    ):
+        assert part in said, part
+    for part in ("Recall of each class", "The prediction was right", "misread", "accuracy"):
+        assert part not in said, part
+
+
+def test_structures_and_slices_that_do_not_fit_are_refused(dense_arguments, tmp_path):
+    short = [entry._replace(values=[0.5]) for entry in dense_arguments["structures"]]
+    with pytest.raises(ValueError, match="Dice of unet under clean .* 3 structures, got 1"):
+        report.write(tmp_path, **dense_arguments | {"structures": short})
+    other = dense_arguments["structures"][0]._replace(metric="hd95")
+    mixed = [*dense_arguments["structures"], other]
+    with pytest.raises(ValueError, match="one metric stand in one section"):
+        report.write(tmp_path, **dense_arguments | {"structures": mixed})
+    with pytest.raises(ValueError, match="The kind of 'pgd' is one of"):
+        report.write(tmp_path, **dense_arguments | {"kinds": {"pgd": "strong"}})
+    assert list(tmp_path.iterdir()) == []  # refused before anything is written
