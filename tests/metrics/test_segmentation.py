@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from medadv_jax.metrics import segmentation, surface
@@ -98,10 +99,13 @@ def test_hd95_is_the_larger_direction_not_the_percentile_of_both():
     assert average[0] == pytest.approx(30 / 3)
 
 
-def test_the_edge_of_the_image_is_a_border():
-    np.testing.assert_array_equal(surface.border(np.ones((4, 3), bool))[1:3, 1], [False, False])
-    assert surface.border(np.ones((4, 3), bool)).sum() == 10
-    assert surface.border(np.ones((1, 5), bool)).all()
+@pytest.mark.parametrize("shape", [(19, 23), (9, 10, 8), (1, 12), (7,)])
+def test_a_border_is_what_erosion_takes_away(shape):
+    maps = np.maximum(*blobs(shape))
+    found = surface.border(maps)
+    for structure in np.unique(maps):
+        mask = maps == structure
+        np.testing.assert_array_equal(found & mask, mask & ~ndimage.binary_erosion(mask))
 
 
 def test_absent_in_one_or_in_both():
