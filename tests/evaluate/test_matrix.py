@@ -200,10 +200,15 @@ def test_an_attack_with_its_own_rule_is_judged_by_it():
     (batch,) = batches(RECORDS)
     moved = np.clip(batch.images + np.float32(0.1), 0, 1)
     for name, net in nets.items():
-        right = np.asarray(net(batch.images).argmax(-1)) == batch.labels
-        last = np.asarray(net(moved).argmax(-1)) == CLASSES - 1
+        before, after = (
+            np.asarray(net(i).argmax(-1)) == CLASSES - 1 for i in (batch.images, moved)
+        )
         for row in pick(rows, perturbation="strict", model=name):
-            assert row["success"] == pytest.approx(last[right].mean())
+            assert row["success"] == pytest.approx(after[~before].mean())
+            assert row["misclassified"] == pytest.approx(before.mean())
+        result = attacks.run(Strict(eps=0.1), jax.random.key(0), net, batch.images, batch.labels)
+        np.testing.assert_array_equal(result.misclassified, before)
+        np.testing.assert_array_equal(result.success, after & ~before)
 
 
 def test_what_is_undefined_is_none():
