@@ -36,8 +36,9 @@ class DAG:
     $$T_m = \{n \in T : \arg\max_c f_c(x_m)_n = l_n\}, \quad
     g_m = \nabla_x \sum_{n \in T_m} (f_{l'_n} - f_{l_n})(x_m)_n, \quad
     x_{m+1} = \mathrm{clip}_{[0,1]}(x_m + \gamma\,g_m / \|g_m\|_\infty)$$
-    The perturbation is the sum of the steps and has no bound. It ends when no pixel is active, or
-    when the image counts as fooled. A pixel that changes back becomes active again.
+    The perturbation is the sum of the steps and has no bound but [0, 1]; the paper does not clip,
+    adv-lib clips a copy while the sum grows on. It ends when no pixel is active, or when the image
+    counts as fooled. A pixel that changes back becomes active again.
 
     Attacked are, without a target, the pixels with a structure, or all with
     `foreground_only=False`; l' is then the best class but the label at every step, as in adv-lib
@@ -48,19 +49,20 @@ class DAG:
     Fooled: at most 1 % of the attacked pixels keep their label; with a target 99 % of the valid
     pixels are at theirs, and so are 99 % of those that should change.
 
-    Three things are called "gamma = 0.5"; in pixels of [0, 1] they are:
+    Three lengths of a step are called "gamma = 0.5":
 
-    | code                    | norm of the step | its 0.5 is here           | steps     |
-    |-------------------------|------------------|---------------------------|-----------|
-    | Xie et al.              | Linf             | 0.5 / 255, of 0 to 255    | 200 (150) |
-    | Paschali et al.         | L2 of the batch  | 0.5 of one image (`"l2"`) | 20        |
-    | adv-lib                 | Linf             | 0.5, 127 of 255 grey levels | 200     |
+    | code            | norm          | its unit              | in pixels of [0, 1] | steps |
+    |-----------------|---------------|-----------------------|---------------------|-------|
+    | Xie et al.      | Linf          | grey levels, 0 to 255 | 0.5 / 255           | 200   |
+    | Paschali et al. | L2, a batch's | pixels of [0, 1]      | 0.5                 | 20    |
+    | adv-lib         | Linf          | pixels of [0, 1]      | 0.5, half the range | 200   |
 
-    Paschali et al. (2018) are `DAG(step_norm="l2", steps=20)`: the norm is that of one image. The
-    code of Xie et al. differs from their paper, which is followed here: active there are all pixels
-    that are not at their target, and the logit of the current prediction is subtracted;
-    `active="target"` does that. It is the choice where targets are to be met: by the paper's rule a
-    pixel that went to a third class is at rest. Their code also does not clip.
+    The first is the default, `DAG(step_norm="l2", steps=20)` is the second, with the norm of each
+    image; there the background is left alone with targets too, so that no structure grows into it.
+    The code of Xie et al. differs from their paper, which is followed here: active there are all
+    pixels that are not at their target, and the logit of the current prediction is subtracted;
+    `active="target"` does that, and so does adv-lib. It is the choice where targets are to be met:
+    by the paper's rule a pixel that went to a third class is at rest.
 
     Args:
       gamma: Length of a step, in pixels of [0, 1]; None for 0.5 / 255 in Linf and 0.5 in L2.
