@@ -77,29 +77,12 @@ def write(
       ValueError: if a row has wrong keys, no row has the metric, a model has no name, or an example
         or a recall, a structure or a slice does not fit the classes.
     """
-    rows = check(rows)
-    chosen = of_metric(rows, metric)
-    gallery.check(examples, class_names)
-    breakdown.check(recalls, class_names)
-    breakdown.check(structures, class_names[1:], "structures")
-    if slider is not None:
-        slider_module.check(slider, len(class_names))
-    alarms.check(kinds or {})
-    _check(models)
-    folder = pathlib.Path(directory)
-    settings = files.jsonable(config)
-    files.replace(folder / "config.json", files.as_json(settings))
-    files.replace(folder / "rows.json", store.rows_json(settings, rows))
-    files.replace(folder / "rows.csv", store.rows_csv(rows))
-    examples = gallery.select(examples, eps, class_names)
-    if synthetic is None:
-        synthetic = "synthetic" in data.lower()
     content = Content(
         title=title,
         data=data,
-        synthetic=synthetic,
+        synthetic="synthetic" in data.lower() if synthetic is None else synthetic,
         models=models,
-        rows=rows,
+        rows=check(rows),
         class_names=class_names,
         examples=examples,
         recalls=recalls,
@@ -107,25 +90,47 @@ def write(
         slider=slider,
         kinds=kinds or {},
         reproduce=reproduce or {},
-        config=settings,
+        config=files.jsonable(config),
         metric=metric,
         eps=eps,
     )
-    panels = {
-        "bars": figures.bars(chosen, eps),
-        "curves": figures.curves(chosen),
-        "structures": dumbbells.dumbbells(structures, class_names[1:], eps),
-    }
-    heat_maps = [matrix.heat_map(found) for found in matrix.matrices(chosen)]
-    drawn = [*itertools.chain.from_iterable(panels.values()), *heat_maps]
-    _write_figures(folder / "figures", drawn, examples, class_names)
-    return files.replace(folder / "report.html", render(content, panels))
+    _check(content)
+    return _write(
+        pathlib.Path(directory),
+        content._replace(examples=gallery.select(examples, eps, class_names)),
+    )
 
 
-def _check(models: Sequence[Mapping[str, Any]]) -> None:
-    for facts in models:
+def _check(content: Content) -> None:
+    """Refuses what does not fit together, before a file is written."""
+    names = content.class_names
+    of_metric(content.rows, content.metric)
+    gallery.check(content.examples, names)
+    breakdown.check(content.recalls, names)
+    breakdown.check(content.structures, names[1:], "structures")
+    if content.slider is not None:
+        slider_module.check(content.slider, len(names))
+    alarms.check(content.kinds)
+    for facts in content.models:
         if "name" not in facts:
             raise ValueError(f"Every model of a report has a name, got {dict(facts)}.")
+
+
+def _write(folder: pathlib.Path, content: Content) -> pathlib.Path:
+    """Writes all files, the page last."""
+    files.replace(folder / "config.json", files.as_json(content.config))
+    files.replace(folder / "rows.json", store.rows_json(content.config, content.rows))
+    files.replace(folder / "rows.csv", store.rows_csv(content.rows))
+    rows, names = of_metric(content.rows, content.metric), content.class_names
+    panels = {
+        "bars": figures.bars(rows, content.eps),
+        "curves": figures.curves(rows),
+        "structures": dumbbells.dumbbells(content.structures, names[1:], content.eps),
+    }
+    heat_maps = [matrix.heat_map(found) for found in matrix.matrices(rows)]
+    drawn = [*itertools.chain.from_iterable(panels.values()), *heat_maps]
+    _write_figures(folder / "figures", drawn, content.examples, names)
+    return files.replace(folder / "report.html", render(content, panels))
 
 
 def _write_figures(

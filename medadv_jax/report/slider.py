@@ -115,10 +115,6 @@ def section(slider: Slider, class_names: Sequence[str]) -> dict[str, Any]:
             uris[name] = images.data_uri(images.compressed(sheet), "image/webp")
         else:
             uris[name] = images.data_uri(images.overlay(sheet, table), "image/png")
-    scores = [
-        [dense.mean_dice(p, t, len(class_names)) for p, t in zip(found, slider.truth, strict=True)]
-        for found in (slider.clean_prediction, slider.perturbed_prediction)
-    ]
     first = int(np.argmax((slider.truth > 0).sum(axis=(1, 2))))
     return {
         "title": slider.title,
@@ -131,9 +127,14 @@ def section(slider: Slider, class_names: Sequence[str]) -> dict[str, Any]:
         "step": step,
         "first": first + 1,
         "view": (first % columns * width, first // columns * height),
-        "before": [formats.score(score) for score in scores[0]],
-        "after": [formats.score(score) for score in scores[1]],
+        "before": _dice(slider.clean_prediction, slider.truth, len(class_names)),
+        "after": _dice(slider.perturbed_prediction, slider.truth, len(class_names)),
     }
+
+
+def _dice(predictions: np.ndarray, truth: np.ndarray, num_classes: int) -> list[str]:
+    pairs = zip(predictions, truth, strict=True)
+    return [formats.score(dense.mean_dice(found, true, num_classes)) for found, true in pairs]
 
 
 def grid(stack: np.ndarray, columns: int) -> np.ndarray:
