@@ -5,7 +5,7 @@ import dataclasses
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -60,6 +60,71 @@ def parse(arguments: list[str], presets: Mapping[str, C], module: str) -> C:
     # An unknown preset is left to tyro, whose message lists the known ones.
     default = presets.get(chosen, next(iter(presets.values())))
     return tyro.cli(type(default), prog=f"python -m {module}", args=arguments, default=default)
+
+
+def common_rules(config: Any) -> list[tuple[bool, str]]:
+    """Returns the rules for the flags that every experiment has; see `require`."""
+    given = {name: _listed(getattr(config, name)) for name in ("sweep", "models", "epochs")}
+    return [
+        (
+            0 < config.eps <= 1,
+            f"--eps is in (0, 1], in units of the pixel range; got {config.eps}",
+        ),
+        (
+            all(0 < eps <= 1 for eps in config.sweep),
+            f"--sweep has sizes in (0, 1]; got {given['sweep']}",
+        ),
+        (
+            0 < len(config.models) == len(set(config.models)),
+            f"--models names at least one network, each once; got {given['models']}",
+        ),
+        (len(config.attacks) > 0, "--attacks names at least one attack or noise"),
+        (
+            len(config.epochs) in (1, len(config.models)) and min(config.epochs) >= 1,
+            f"--epochs is one number, or one for each of the {len(config.models)} --models, at "
+            f"least 1; got {given['epochs']}",
+        ),
+        (config.batch_size >= 2, f"--batch-size is at least 2; got {config.batch_size}"),
+        (config.learning_rate > 0, f"--learning-rate is positive; got {config.learning_rate}"),
+        (config.width > 0, f"--width is positive; got {config.width}"),
+        (config.limit is None or config.limit >= 1, f"--limit is at least 1; got {config.limit}"),
+        (config.seed >= 0, f"--seed is at least 0; got {config.seed}"),
+        (
+            config.name is None or config.name == pathlib.Path(config.name).name,
+            f"--name is the name of a folder, without a slash; got {config.name}",
+        ),
+    ]
+
+
+def folder_rules(config: Any, generated: Sequence[str]) -> list[tuple[bool, str]]:
+    """Returns the rules for the folder of a data set; `generated` ones have none."""
+    made, given = config.data in generated, config.data_dir is not None
+    return [
+        (
+            not (made and given),
+            f"--data={config.data} is generated and takes no --data-dir; got "
+            f"--data-dir={config.data_dir}. Name the data set that lies there by --data",
+        ),
+        (made or given, f"--data={config.data} needs --data-dir, the folder that it lies in"),
+    ]
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return " ".join(map(str, values)) or "nothing"
+
+
+def require(*rules: tuple[bool, str]) -> None:
+    """Refuses a configuration.
+
+    Args:
+      *rules: Whether each rule holds, and what it says, with the value that was got.
+
+    Raises:
+      ValueError: A rule does not hold; the message is that of the first.
+    """
+    for holds, rule in rules:
+        if not holds:
+            raise ValueError(rule)
 
 
 def words(config: Any, presets: Mapping[str, Any]) -> list[str]:

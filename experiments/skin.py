@@ -56,7 +56,8 @@ class Config:
     """Table of --data=folder, a file in --data-dir: columns image and label and, where known,
     group (the lesion) and split. Without it each subfolder is a class."""
     image_size: int = 75
-    """Side of the images in pixels, at least 75: what the Inception networks need."""
+    """Side of the images in pixels, at least 75 (what the Inception networks need; 32 for mobilenet
+    alone)."""
     width: float = 0.25
     """Factor of the number of channels in each layer; 1 is the network as published."""
     depth: Literal["shallow", "full"] = "shallow"
@@ -85,39 +86,23 @@ class Config:
 
     def __post_init__(self):
         """Refuses values that no run could use."""
-        rules = (
-            (0 < self.eps <= 1, f"--eps is in (0, 1], in units of the pixel range; got {self.eps}"),
-            (all(0 < e <= 1 for e in self.sweep), f"--sweep is in (0, 1]; got {self.sweep}"),
-            (len(self.models) > 0, "--models names at least one network"),
-            (len(self.attacks) > 0, "--attacks names at least one attack or noise"),
-            (self.image_size >= 75, f"--image-size is at least 75; got {self.image_size}"),
+        command.require(
+            *command.common_rules(self),
+            *command.folder_rules(self, ("lesion_phantom",)),
             (
-                len(self.epochs) in (1, len(self.models)) and min(self.epochs) >= 1,
-                "--epochs is one number or one for each of --models, at least 1; "
-                f"got {self.epochs}",
+                self.image_size >= 75 or (self.models == ("mobilenet",) and self.image_size >= 32),
+                f"--image-size is at least 75, or 32 for mobilenet alone; got {self.image_size}",
             ),
-            (self.batch_size >= 2, f"--batch-size is at least 2; got {self.batch_size}"),
-            (self.learning_rate > 0, f"--learning-rate is positive; got {self.learning_rate}"),
-            (self.limit is None or self.limit >= 1, f"--limit is at least 1; got {self.limit}"),
             (self.pgd_steps >= 1, f"--pgd-steps is at least 1; got {self.pgd_steps}"),
             (
                 self.saliency_pairs >= 1,
                 f"--saliency-pairs is at least 1; got {self.saliency_pairs}",
-            ),
-            (self.seed >= 0, f"--seed is at least 0; got {self.seed}"),
-            (
-                (self.data_dir is None) == (self.data == "lesion_phantom"),
-                f"--data-dir is the folder of a data set on disk; got --data={self.data} and "
-                f"--data-dir={self.data_dir}",
             ),
             (
                 self.csv is None or self.data == "folder",
                 f"--csv is the table of --data=folder; got --data={self.data}",
             ),
         )
-        for holds, rule in rules:
-            if not holds:
-                raise ValueError(rule)
 
 
 PRESETS = {

@@ -93,7 +93,15 @@ def network(
 
     Returns:
       The trained network.
+
+    Raises:
+      ValueError: A batch is larger than the training split.
     """
+    if settings.batch_size > len(training):
+        raise ValueError(
+            f"--batch-size is at most the number of training images, {len(training)} in "
+            f"{training.name}; got {settings.batch_size}"
+        )
     model = models.create(settings.model, training.num_classes, **settings.options)
     folder = directory / f"{settings.model}-{_hash(settings, training, validation)}"
     steps = max(1, settings.epochs * len(training) // settings.batch_size)

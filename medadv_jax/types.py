@@ -123,12 +123,12 @@ class StepwiseAttack(Protocol):
     its own rule of success for one example, by which, without a target, the clean image is judged
     too; `refresh(predict, state)` with a static `every`, called with the batched Predict and states
     before steps 0, every, 2 every, …
-
-    Attributes:
-      size: Name of the field that makes the attack stronger, None if there is no such field.
     """
 
-    size: str | None
+    @property
+    def size(self) -> str | None:
+        """Name of the field that makes the attack stronger, None if there is no such field."""
+        ...
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError for a bad hyperparameter; inside `jit` it may meet placeholders."""
@@ -160,12 +160,12 @@ class CompositeAttack(Protocol):
 
     Its images are judged by the common rule, or by a `fooled` of its own. With `judged = True` its
     Result stays as it is: the images are its parts', and each part was judged by the part's rule.
-
-    Attributes:
-      size: As in `StepwiseAttack`.
     """
 
-    size: str | None
+    @property
+    def size(self) -> str | None:
+        """Name of the field that makes the attack stronger, None if there is no such field."""
+        ...
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError for a bad hyperparameter; inside `jit` it may meet placeholders."""

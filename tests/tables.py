@@ -142,6 +142,19 @@ ATTACKS = {
         dense=True,
     ),
     "sea": AttackRow(attacks.SEA(eps=0.1, steps=3), PLANNED, "linf", dense=True),
+    "targeted": AttackRow(
+        attacks.Targeted(
+            attack=attacks.DAG(gamma=0.1, steps=18, active="target"), kind="b", iterations=1
+        ),
+        NO_BALL
+        | NO_SIZE
+        | {
+            "success_agrees_with_the_model": "success is by targets that only it knows",
+            "stronger_is_never_weaker": "its budget is that of its attack",
+            "finite_on_a_constant_model": "a label map of one class has nothing to swap",
+        },
+        dense=True,
+    ),
     "worst_case": AttackRow(
         attacks.WorstCase(attacks=(attacks.FGSM(eps=0.05), attacks.PGD(eps=0.1, steps=3))),
         NO_BALL | NO_SIZE | NOT_EARLY | NOT_BEST,

@@ -21,3 +21,4 @@ from medadv_jax.attacks.run import run as run
 from medadv_jax.attacks.saliency_map import SaliencyMap as SaliencyMap
 from medadv_jax.attacks.sea import SEA as SEA, sea as sea
 from medadv_jax.attacks.segpgd import SegPGD as SegPGD
+from medadv_jax.attacks.targeted import Targeted as Targeted

@@ -100,7 +100,7 @@ def run(
     Raises:
       ValueError: The batches do not hold a record of the gallery.
     """
-    scores = (metric,) if isinstance(metric, Metric) else tuple(metric)
+    scores = _scores(metric)
     shown = None if gallery is None else sorted(set(map(int, gallery)))
     outcomes = _outcomes(scores)
     crossings = plan(models, perturbations, black_box)
@@ -114,6 +114,7 @@ def run(
             bar.begin(crossing.name)
             cell = None if path is None else cells.load(path)
             if cell is None:
+                bar.making(crossing.name)
                 source = models[crossing.source or crossing.judges[0]]
                 judges = {name: models[name] for name in crossing.judges}
                 cell = making.make(
@@ -185,6 +186,18 @@ def _check(
         )
 
 
+def _scores(metric: Any) -> tuple[Metric, ...]:
+    """Returns the metrics, or refuses what is none."""
+    scores: Sequence[Any] = metric if isinstance(metric, (list, tuple)) else (metric,)
+    for score in scores:
+        if not isinstance(score, Metric):
+            raise ValueError(
+                "metric is a Metric, such as metrics.accuracy(num_classes), or several; got "
+                f"{score!r}."
+            )
+    return tuple(scores)
+
+
 def _outcomes(scores: Sequence[Metric]) -> tuple[making.Outcome, ...]:
     """Returns the distinct outcome functions; two scores of one function share its values."""
     if not scores:
@@ -229,6 +242,8 @@ class _Bar:
         columns = rich.progress.Progress.get_default_columns()
         counter = rich.progress.MofNCompleteColumn()
         self._progress = rich.progress.Progress(*columns, counter, disable=not shown)
+        self._lines = shown and not self._progress.console.is_terminal
+        self._cells = cells
         self._task = self._progress.add_task("", total=cells)
         known = hasattr(batches, "__len__") and len(batches)
         self._share = 1 / len(batches) if known else 0.0
@@ -247,6 +262,11 @@ class _Bar:
         """Names the next cell; those before it are complete."""
         self._progress.update(self._task, description=name, completed=self._begun)
         self._begun += 1
+
+    def making(self, name: str) -> None:
+        """Says in a file, where a bar cannot, that a cell is made now."""
+        if self._lines:
+            print(f"evaluating {self._begun} of {self._cells}: {name}", flush=True)
 
     def advance(self) -> None:
         """Moves by one batch of the cell at work."""

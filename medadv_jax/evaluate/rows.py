@@ -43,11 +43,13 @@ def matrix(
 
     Args:
       key: Random key of the perturbations.
-      models: The models by name, callable pytrees from images to logits.
+      models: The models by name, callable pytrees from images to logits: what `models.bind` makes,
+        or `jax.tree_util.Partial(apply, weights)` of a function of your own.
       perturbations: Attacks and noise by label; several attacks under one label are a sweep, say
         over `eps`, and compile once. Unperturbed images are always evaluated besides.
-      batches: The records, to be iterated over many times in the same order.
-      metric: The score, or several.
+      batches: The records, to be iterated over many times in the same order: `data.batches` of a
+        data set, or `data.from_arrays`.
+      metric: The score, such as `metrics.accuracy(num_classes)`, or several.
       black_box: Whether models also judge the examples that were made on others.
       cache: Folder of the cells; None keeps nothing.
       groups: The group of record i at place i (its lesion or subject), over which intervals are
@@ -62,6 +64,19 @@ def matrix(
 
     Raises:
       ValueError: Something is missing, named twice, or not finite; the message says what.
+
+    >>> import jax
+    >>> from medadv_jax import attacks, data, evaluate, metrics
+    >>> def brightness(weight, images):
+    ...     above = weight * (images.mean((1, 2, 3)) - 0.25)
+    ...     return above[:, None] * np.array([[-1, 1]])
+    >>> model = jax.tree_util.Partial(brightness, np.float32(9))
+    >>> images = np.full((3, 8, 8, 1), 1) * np.array([0.1, 0.3, 0.9]).reshape(3, 1, 1, 1)
+    >>> batches = data.from_arrays(images, np.array([0, 1, 1]))
+    >>> made, accuracy = {"fgsm": attacks.FGSM(eps=0.1)}, metrics.accuracy(2)
+    >>> rows = evaluate.matrix(jax.random.key(0), {"m": model}, made, batches, metric=accuracy)
+    >>> [(row["perturbation"], round(row["score"], 2)) for row in rows]
+    [('clean', 1.0), ('fgsm', 0.67)]
     """
     found = run(
         key,

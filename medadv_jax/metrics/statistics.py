@@ -31,9 +31,10 @@ def bootstrap(
 
     Images of one lesion (or slices of one brain) resemble each other: drawn one by one they would
     count as independent and the interval would be too short. So G of the G groups are drawn with
-    replacement, each with all its examples, and the score is computed anew. A replicate whose score
-    is undefined is left out. It knows only what was drawn: where every example is right (or every
-    one is wrong) the interval is a point, however few there are.
+    replacement, each with all its examples, and the score is computed anew. A replicate that lacks
+    a part which the score has, such as a class none of whose examples was drawn, is left out: its
+    mean would be over other parts. The interval knows only what was drawn: where every example is
+    right (or every one is wrong) it is a point, however few there are.
 
     Args:
       metric: The score.
@@ -66,18 +67,18 @@ def bootstrap(
     metric, outcomes, groups = pooled(metric, outcomes, groups)
     member = np.unique(groups, return_inverse=True)[1]
     number = member.max(initial=-1) + 1
-    if number < 2:
+    defined = ~np.isnan(metric.parts(outcomes, np.ones(len(outcomes))))
+    if number < 2 or not defined.any():
         return Interval(np.nan, np.nan)
-    rng = np.random.default_rng(seed)
-    scores = []
+    rng, scores = np.random.default_rng(seed), []
     for start in range(0, samples, _CHUNK):
         drawn = rng.integers(number, size=(min(_CHUNK, samples - start), number))
-        scores.append(metric.score(outcomes, _counts(drawn)[:, member]))
-    defined = np.concatenate(scores)
-    defined = defined[~np.isnan(defined)]
-    if not defined.size:
+        parts = metric.parts(outcomes, _counts(drawn)[:, member])[:, defined]
+        scores.append(parts[~np.isnan(parts).any(axis=-1)].mean(axis=-1))
+    whole = np.concatenate(scores)
+    if not whole.size:
         return Interval(np.nan, np.nan)
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(whole, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
 
 

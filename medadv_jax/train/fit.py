@@ -12,10 +12,10 @@ import numpy as np
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from medadv_jax.checkpoint import Checkpoints
 from medadv_jax.train.objective import Objective
+from medadv_jax.train.progress import shown
 from medadv_jax.types import Batch, PRNGKey, Variables
 
 
@@ -94,7 +94,7 @@ def fit(
       averaging: Decay of an exponential moving average of the variables, 0 for none. It is warmed
         up as min(decay, (1 + step) / (10 + step)).
       directory: Where the checkpoints go, None for no checkpoints.
-      progress: Title of a progress bar, None for no bar.
+      progress: Title of a progress bar, or of lines where there is no terminal; None for neither.
 
     Returns:
       The best variables and the course of the training.
@@ -121,15 +121,18 @@ def fit(
         state = jax.device_put(state, _sharding())
         taken = int(state.step)
         stream = iter(()) if _finished(state, every, patience) else iter(batches(taken))
-        with _bar(progress, taken, steps) as advance:
+        with shown(progress, steps) as display:
+            display.begin(taken, _finished(state, every, patience))
             while not _finished(state, every, patience):
                 stretch = min(every - taken % every, steps - taken)
                 state = _stretch(
-                    update, state, itertools.islice(stream, stretch), step_key, advance
+                    update, state, itertools.islice(stream, stretch), step_key, display.advance
                 )
                 _check(state, taken, stretch, checkpoints)
                 taken += stretch
                 state = _validated(state, every, validate)
+                loss, score = state.losses[taken - 1], state.scores[(taken - 1) // every]
+                display.note(taken, float(loss), float(score))
                 if checkpoints is not None:
                     checkpoints.save(taken, state)
     return _outcome(state, validate is not None)
@@ -258,19 +261,3 @@ def _sharding(*axes: str) -> NamedSharding:
     automatic = (AxisType.Auto,)  # XLA places what lies between the batch and the loss
     mesh = jax.make_mesh((jax.device_count(),), ("batch",), axis_types=automatic)
     return NamedSharding(mesh, PartitionSpec(*axes))
-
-
-@contextlib.contextmanager
-def _bar(title: str | None, taken: int, steps: int) -> Iterator[Callable[[], None]]:
-    if title is None:
-        yield lambda: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns) as bar:
-        task = bar.add_task(title, total=steps, completed=taken)
-        yield lambda: bar.advance(task)

@@ -6,7 +6,7 @@ from sklearn.metrics import accuracy_score
 from small_grid import CLASSES, RECORDS, SIDE, Linear, Shift, batches, models
 
 from medadv_jax import attacks, evaluate, metrics
-from medadv_jax.evaluate import making
+from medadv_jax.evaluate import grid, making
 from medadv_jax.types import attack
 
 ACCURACY = metrics.accuracy(CLASSES)
@@ -347,3 +347,9 @@ def test_parts_and_pictures_of_an_evaluation():
         fooled = before.argmax() == picture.label != after.argmax()
         assert picture.success == fooled
     assert len(evaluate.examples(found, access=("black",))) == 6 * 8
+
+
+@pytest.mark.parametrize("given", ["accuracy", metrics.accuracy, [metrics.accuracy]])
+def test_what_is_no_metric_is_refused(given):
+    with pytest.raises(ValueError, match=r"such as metrics.accuracy\(num_classes\).* got "):
+        grid._scores(given)  # `matrix` itself is annotated, which tests check before it can

@@ -65,12 +65,18 @@ def test_help_documents_every_flag(capsys):
     "words, message",
     [
         (["--eps=2"], r"--eps is in \(0, 1\].* got 2.0"),
-        (["--image-size=64"], "--image-size is at least 75; got 64"),
-        (["--epochs", "3", "4"], r"--epochs is one number or one for each of --models"),
+        (["--image-size=64"], "--image-size is at least 75, or 32 for mobilenet alone; got 64"),
+        (
+            ["--epochs", "3", "4"],
+            "--epochs is one number, or one for each of the 3 --models.* got 3 4",
+        ),
+        (["--models", "mobilenet", "mobilenet"], "each once; got mobilenet mobilenet"),
+        (["--name=a/b"], "--name is the name of a folder, without a slash; got a/b"),
+        (["--width=0"], "--width is positive; got 0.0"),
         (["--limit=0"], "--limit is at least 1; got 0"),
-        (["--data=ham10000"], "--data-dir is the folder.*--data=ham10000"),
+        (["--data=ham10000"], "--data=ham10000 needs --data-dir"),
         (["--csv=labels.csv"], "--csv is the table of --data=folder; got --data=lesion_phantom"),
-        (["--data-dir=somewhere"], "--data-dir is the folder.*--data=lesion_phantom"),
+        (["--data-dir=somewhere"], "--data=lesion_phantom is generated and takes no --data-dir"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(words, message, capsys):

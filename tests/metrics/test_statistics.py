@@ -23,6 +23,16 @@ def test_interval_equals_scipy_for_independent_examples():
     assert ours.low < right.mean() < ours.high
 
 
+def test_a_class_that_was_not_drawn_does_not_change_what_is_averaged():
+    # A constant prediction scores 1/3 on three classes, whatever their sizes.
+    label = np.repeat([0, 1, 2], [8, 3, 2]).astype(np.float32)
+    constant = np.stack([label, np.zeros_like(label)], axis=1)
+    interval = metrics.bootstrap(
+        metrics.balanced_accuracy(3), constant, np.arange(len(label)), seed=0
+    )
+    assert interval == pytest.approx((1 / 3, 1 / 3))
+
+
 def clustered(rng, groups=60, each=5):
     """Groups that are right by their own probability, 0.5 on average."""
     probability = rng.beta(0.5, 0.5, groups)

@@ -217,3 +217,17 @@ def test_refuses_foreign_and_damaged_checkpoints(key, tmp_path):
 def test_several_devices():
     done = run(SHARDED, devices=8)
     assert "trained on 8" in done.stdout, done.stderr
+
+
+def test_tells_in_a_file_where_it_stands(key, tmp_path, capsys):
+    run = lambda: fit(key, steps=4, every=2, directory=tmp_path, progress="training it")
+    run()
+    first = capsys.readouterr().out.splitlines()
+    assert first[0] == "training it: 4 steps"
+    assert [line.split(",")[0] for line in first[1:]] == [
+        "training it: step 2 of 4",
+        "training it: step 4 of 4",
+    ]
+    assert "loss" in first[1]
+    run()
+    assert capsys.readouterr().out.splitlines() == ["training it: was trained before"]

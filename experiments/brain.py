@@ -1,0 +1,147 @@
+"""Clean against perturbed performance of whole-brain segmentation networks.
+
+    python -m experiments.brain --eps=0.01
+
+trains UNet, SegNet and FC-DenseNet, makes noise and adversarial examples, and writes a report into
+runs/brain/. By default the data are warped variants of one brain template and the networks are
+small, so that it takes minutes on two CPU cores and needs no download (the extra `brain` brings the
+template). On real images:
+
+    python -m experiments.brain --data=bids --data-dir=PATH --epochs=30 --width=0.5
+"""
+
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import rich
+
+from experiments import brain_report, command, segmenters, trained
+from experiments.brain_config import PRESETS, Config
+from medadv_jax import attacks, data, evaluate, metrics, report
+
+
+def main(config: Config) -> list[dict[str, Any]]:
+    """Trains, attacks and reports.
+
+    Args:
+      config: What to do.
+
+    Returns:
+      The rows of the report.
+    """
+    nets = networks(config)
+    test = slices(config)
+    found = evaluate.run(
+        jax.random.key(config.seed),
+        {name: network.predict for name, network in nets.items()},
+        perturbations(config),
+        data.batches(test, config.batch_size, image_size=config.image_size),
+        metric=scores(config, test),
+        gallery=brain_report.gallery(test, config.seed),
+        cache=config.workdir / "cells",
+        progress=True,
+    )
+    rows = evaluate.rows(
+        found,
+        groups=test.column(test.group),
+        info=dict(task="brain", data=config.data, seed=config.seed),
+    )
+    page = brain_report.write(
+        run_folder(config), config, nets, test, source(config, "test"), found, rows
+    )
+    rich.print(report.table(rows))
+    rich.print(f"Report: {page}")
+    return rows
+
+
+def networks(config: Config) -> dict[str, trained.Trained]:
+    """Returns the networks of a configuration by name, trained now or before."""
+    command.keep_memory()
+    command.use_compilation_cache(config.workdir)
+    training, validation = (source(config, split) for split in ("train", "validation"))
+    folder = config.workdir / "checkpoints"
+    return {
+        name: segmenters.segmenter(settings(config, name), training, validation, folder)
+        for name in config.models
+    }
+
+
+def run_folder(config: Config) -> pathlib.Path:
+    """Returns the folder that the report goes to."""
+    return config.workdir / (config.name or f"{config.data}-eps{config.eps:g}")
+
+
+def source(config: Config, split: str) -> data.Source:
+    """Returns a split of the data of a configuration, slice by slice."""
+    options: dict[str, Any] = dict(plane=config.plane)
+    if config.spacing is not None:
+        options["spacing"] = config.spacing
+    return data.load(config.data, split, config.data_dir, **options)
+
+
+def slices(config: Config) -> data.Source:
+    """Returns the test slices to evaluate: all, or some that show a structure."""
+    test = source(config, "test")
+    if config.limit is None:
+        return test
+    return test.select(test.column("foreground") > 0).take(config.limit, seed=config.seed)
+
+
+def settings(config: Config, name: str) -> segmenters.Settings:
+    """Returns how one of the networks is trained."""
+    each = config.epochs * (len(config.models) if len(config.epochs) == 1 else 1)
+    options: dict[str, Any] = dict(width=config.width)
+    if config.depth == "shallow":
+        options |= dict(layers=(2, 2, 2, 2)) if name == "fc_densenet" else dict(depth=3)
+    return segmenters.Settings(
+        model=name,
+        options=options,
+        image_size=config.image_size,
+        epochs=each[config.models.index(name)],
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        seed=config.seed,
+    )
+
+
+def perturbations(config: Config) -> dict[str, list[Any]]:
+    """Returns the attacks and the noise by name, each with its sizes."""
+    sizes, steps = sorted({config.eps, *config.sweep}), config.steps
+    made = {
+        "rician_noise": [attacks.RicianNoise(sigma=eps) for eps in sizes],
+        "gaussian_noise": [attacks.GaussianNoise(sigma=eps) for eps in sizes],
+        "fgsm": [attacks.FGSM(eps=eps) for eps in sizes],
+        "pgd": [attacks.PGD(eps=eps, steps=steps) for eps in sizes],
+        "segpgd": [attacks.SegPGD(eps=eps, steps=steps, step_size=eps / 4) for eps in sizes],
+        "cospgd": [attacks.CosPGD(eps=eps, steps=steps, step_size=eps / 4) for eps in sizes],
+        "dag_a": [attacks.Targeted(attack=attacks.DAG(), kind="a")],
+        "dag_b": [attacks.Targeted(attack=attacks.DAG(), kind="b")],
+        "dag_c": [attacks.Targeted(attack=attacks.DAG(), kind="c")],
+        "sea": [attacks.sea(config.eps, steps=steps)],
+        "asma": [attacks.Targeted(attack=attacks.ASMA(), kind="c")],
+    }
+    return {name: made[name] for name in config.attacks}
+
+
+def scores(config: Config, test: data.Source) -> tuple[metrics.Metric, ...]:
+    """Returns the scores of a row; the first is the one that figures and words are about.
+
+    Distances between surfaces need whole volumes, and so all slices.
+    """
+    number = test.num_classes
+    overlap = (metrics.dice(number), metrics.iou(number), metrics.absolute_volume_error(number))
+    if config.limit is not None:
+        return overlap
+    spacing = np.stack([test.column(f"spacing_{axis}") for axis in range(3)], axis=1)
+    place = test.column("slice")
+    return (
+        *overlap,
+        metrics.hd95(number, spacing, place),
+        metrics.average_surface_distance(number, spacing, place),
+    )
+
+
+if __name__ == "__main__":
+    command.run(main, PRESETS, "experiments.brain")

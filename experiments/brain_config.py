@@ -1,0 +1,119 @@
+"""What the brain experiment can be told: its flags and its presets."""
+
+import dataclasses
+import pathlib
+from typing import Literal
+
+from experiments import command
+
+Model = Literal["unet", "segnet", "fc_densenet"]
+Perturbation = Literal[
+    "rician_noise",
+    "gaussian_noise",
+    "fgsm",
+    "pgd",
+    "segpgd",
+    "cospgd",
+    "dag_a",
+    "dag_b",
+    "dag_c",
+    "sea",
+    "asma",
+]
+DataSet = Literal["brain_template", "brain_phantom", "bids", "malc", "freesurfer"]
+GENERATED = ("brain_template", "brain_phantom")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Trains segmentation networks, perturbs their test slices, and reports what is left."""
+
+    eps: float = 0.01
+    """Size of the perturbations: the largest change of a pixel for fgsm, pgd, segpgd, cospgd and
+    sea, the standard deviation of the noise; in units of the pixel range [0, 1]. dag and asma take
+    what they need."""
+    sweep: tuple[float, ...] = (0.002, 0.005)
+    """Further sizes, for the curves of score against eps."""
+    models: tuple[Model, ...] = ("unet", "segnet", "fc_densenet")
+    """Networks to train and to attack; each is also attacked with the examples of the others."""
+    attacks: tuple[Perturbation, ...] = (
+        "rician_noise",
+        "gaussian_noise",
+        "fgsm",
+        "pgd",
+        "segpgd",
+        "cospgd",
+        "dag_a",
+        "dag_b",
+        "dag_c",
+        "sea",
+    )
+    """Noise and attacks. dag_a wants background everywhere, dag_b two structures swapped, dag_c one
+    structure grown."""
+    data: DataSet = "brain_template"
+    """Data set; brain_template (warped variants of one brain) and brain_phantom (synthetic) need no
+    folder."""
+    data_dir: pathlib.Path | None = None
+    """Folder of the data set, in its published layout; it is only read."""
+    plane: Literal["coronal", "axial", "sagittal"] = "coronal"
+    """Plane of the slices."""
+    spacing: float | None = None
+    """Side of a voxel in mm that volumes are resampled to; by default they stay as they are."""
+    image_size: tuple[int, int] | None = None
+    """Height and width that slices are cut or padded to, about their middle; by default they stay
+    as they are, which needs slices of one size."""
+    width: float = 0.25
+    """Factor of the number of channels in each layer; 1 is the network as published."""
+    depth: Literal["shallow", "full"] = "shallow"
+    """full has the levels and blocks as published; shallow has UNet and SegNet of three levels, and
+    FC-DenseNet of three levels whose blocks have two layers."""
+    epochs: tuple[int, ...] = (2,)
+    """Passes over the training slices: one number, or one for each network of --models."""
+    batch_size: int = 8
+    """Slices in a training step and in a step of an attack."""
+    learning_rate: float = 2e-3
+    """Peak of the learning rate (AdamW, linear warm-up, cosine decay)."""
+    limit: int | None = 32
+    """Most test slices to evaluate, drawn at random among those that show a structure; None for all
+    slices of all test subjects, which surface distances in mm need."""
+    steps: int = 10
+    """Steps of pgd, segpgd and cospgd, and of each of the three parts of sea."""
+    seed: int = 0
+    """Seed of the initialisation, the order of the data, the augmentation and the attacks."""
+    workdir: pathlib.Path = pathlib.Path("runs/brain")
+    """Receives everything: a folder a run, and what runs share (checkpoints, cells, caches)."""
+    name: str | None = None
+    """Name of the run's folder in workdir; by default data and eps."""
+    preset: Literal["quick", "paper"] = "quick"
+    """quick: narrow networks, minutes on two CPU cores. paper: the networks as published, for an
+    accelerator. Every other flag overrides its preset."""
+
+    def __post_init__(self):
+        """Refuses values that no run could use."""
+        command.require(
+            *command.common_rules(self),
+            *command.folder_rules(self, GENERATED),
+            (
+                self.spacing is None or self.spacing > 0,
+                f"--spacing is positive, in mm; got {self.spacing}",
+            ),
+            (
+                self.image_size is None or min(self.image_size) >= 16,
+                "--image-size is a height and a width of at least 16 pixels; got "
+                f"{self.image_size}",
+            ),
+            (self.steps >= 1, f"--steps is at least 1; got {self.steps}"),
+        )
+
+
+PRESETS = {
+    "quick": Config(),
+    "paper": Config(
+        width=1.0,
+        depth="full",
+        epochs=(30,),
+        limit=None,
+        steps=40,
+        preset="paper",
+    ),
+}

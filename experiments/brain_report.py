@@ -1,0 +1,98 @@
+"""The report of the brain experiment: what it shows besides the rows."""
+
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import command, provenance, trained
+from experiments.brain_config import PRESETS, Config
+from medadv_jax import attacks, data, evaluate, report
+
+KINDS = {
+    "fgsm": "one step",
+    **dict.fromkeys(("pgd", "segpgd", "cospgd", "sea"), "many steps"),
+    **dict.fromkeys(("dag_a", "dag_b", "dag_c", "asma"), "targeted"),
+}
+"""What the alarms of a report should know of each attack."""
+
+
+def gallery(test: data.Source, seed: int) -> list[int]:
+    """Returns the numbers of the test slices to show: some of those with a structure."""
+    filled = np.flatnonzero(test.column("foreground") > 0)
+    drawn = np.random.default_rng(seed).permutation(filled)[: evaluate.GALLERY]
+    return np.sort(drawn).tolist()
+
+
+def slider(config: Config, network: trained.Trained, whole: data.Source) -> report.Slider:
+    """Attacks all slices of one test subject, for the slider of the report."""
+    subject = whole.column("subject")[0]
+    own = (whole.column("subject") == subject) & (whole.column("foreground") > 0)
+    batches = data.batches(whole.select(own), config.batch_size, image_size=config.image_size)
+    attack = attacks.SegPGD(eps=config.eps, steps=config.steps, step_size=config.eps / 4)
+    shown = []
+    for number, batch in enumerate(batches):
+        key = jax.random.fold_in(jax.random.key(config.seed), number)
+        images, labels, mask = batch.images, batch.labels, batch.mask
+        result = attacks.run(attack, key, network.predict, images, labels, mask=jnp.asarray(mask))
+        before, after = (network.predict(x).argmax(axis=-1) for x in (images, result.images))
+        shown.append([x[mask] for x in (images, np.asarray(result.images), labels, before, after)])
+    title = f"{subject}, {network.name}, SegPGD with eps {config.eps:g}"
+    return report.slices(*map(np.concatenate, zip(*shown, strict=True)), title=title)
+
+
+def write(
+    folder: pathlib.Path,
+    config: Config,
+    nets: dict[str, trained.Trained],
+    test: data.Source,
+    whole: data.Source,
+    found: evaluate.Evaluation,
+    rows: list[dict[str, Any]],
+) -> pathlib.Path:
+    """Writes the report.
+
+    Args:
+      folder: Where it goes.
+      config: What was done.
+      nets: The networks.
+      test: The slices that were evaluated.
+      whole: All test slices; those of its first subject are shown.
+      found: What the evaluation found.
+      rows: Its rows.
+
+    Returns:
+      The path of its page.
+    """
+    facts = [
+        dict(
+            name=name,
+            parameters=network.parameters,
+            plane=config.plane,
+            width=config.width,
+            training_steps=network.steps,
+            best_step=network.step,
+        )
+        for name, network in nets.items()
+    ]
+    groups = test.column(test.group)
+    return report.write(
+        folder,
+        config,
+        rows,
+        title="Whole brain: generalizability and robustness",
+        data=f"{test.description} {len(test)} {config.plane} test slices of "
+        f"{len(set(groups))} subjects were evaluated.",
+        models=facts,
+        class_names=test.class_names,
+        examples=evaluate.examples(found),
+        structures=report.structures(evaluate.parts(found, groups)),
+        slider=slider(config, next(iter(nets.values())), whole),
+        kinds={name: kind for name, kind in KINDS.items() if name in config.attacks},
+        eps=config.eps,
+        reproduce=provenance.facts(
+            ["-m", "experiments.brain", *command.words(config, PRESETS)], config.seed
+        ),
+    )
