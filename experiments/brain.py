@@ -116,6 +116,7 @@ def perturbations(config: Config) -> dict[str, list[Any]]:
         "pgd": [attacks.PGD(eps=eps, steps=steps) for eps in sizes],
         "segpgd": [attacks.SegPGD(eps=eps, steps=steps, step_size=eps / 4) for eps in sizes],
         "cospgd": [attacks.CosPGD(eps=eps, steps=steps, step_size=eps / 4) for eps in sizes],
+        "dag": [attacks.DAG()],
         "dag_a": [attacks.Targeted(attack=attacks.DAG(), kind="a")],
         "dag_b": [attacks.Targeted(attack=attacks.DAG(), kind="b")],
         "dag_c": [attacks.Targeted(attack=attacks.DAG(), kind="c")],

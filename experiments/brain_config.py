@@ -14,6 +14,7 @@ Perturbation = Literal[
     "pgd",
     "segpgd",
     "cospgd",
+    "dag",
     "dag_a",
     "dag_b",
     "dag_c",
@@ -43,13 +44,14 @@ class Config:
         "pgd",
         "segpgd",
         "cospgd",
+        "dag",
         "dag_a",
         "dag_b",
         "dag_c",
         "sea",
     )
-    """Noise and attacks. dag_a wants background everywhere, dag_b two structures swapped, dag_c one
-    structure grown."""
+    """Noise and attacks. dag wants any wrong structure, dag_a background everywhere, dag_b two
+    structures swapped, dag_c one structure grown."""
     data: DataSet = "brain_template"
     """Data set; brain_template (warped variants of one brain) and brain_phantom (synthetic) need no
     folder."""
@@ -100,7 +102,7 @@ class Config:
             (
                 self.image_size is None or min(self.image_size) >= 16,
                 "--image-size is a height and a width of at least 16 pixels; got "
-                f"{self.image_size}",
+                f"{' '.join(map(str, self.image_size or ()))}",
             ),
             (self.steps >= 1, f"--steps is at least 1; got {self.steps}"),
         )

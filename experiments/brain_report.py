@@ -32,13 +32,17 @@ def slider(config: Config, network: trained.Trained, whole: data.Source) -> repo
     own = (whole.column("subject") == subject) & (whole.column("foreground") > 0)
     batches = data.batches(whole.select(own), config.batch_size, image_size=config.image_size)
     attack = attacks.SegPGD(eps=config.eps, steps=config.steps, step_size=config.eps / 4)
+    predicted = jax.jit(lambda predict, images: predict(images).argmax(axis=-1))
     shown = []
     for number, batch in enumerate(batches):
         key = jax.random.fold_in(jax.random.key(config.seed), number)
-        images, labels, mask = batch.images, batch.labels, batch.mask
-        result = attacks.run(attack, key, network.predict, images, labels, mask=jnp.asarray(mask))
-        before, after = (network.predict(x).argmax(axis=-1) for x in (images, result.images))
-        shown.append([x[mask] for x in (images, np.asarray(result.images), labels, before, after)])
+        images, labels = jnp.asarray(batch.images), batch.labels
+        result = attacks.run(
+            attack, key, network.predict, images, labels, mask=jnp.asarray(batch.mask)
+        )
+        before, after = (predicted(network.predict, x) for x in (images, result.images))
+        found = (images, result.images, labels, before, after)
+        shown.append([np.asarray(array)[batch.mask] for array in found])
     title = f"{subject}, {network.name}, SegPGD with eps {config.eps:g}"
     return report.slices(*map(np.concatenate, zip(*shown, strict=True)), title=title)
 
