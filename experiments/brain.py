@@ -21,6 +21,13 @@ from experiments import brain_report, command, segmenters, trained
 from experiments.brain_config import PRESETS, Config
 from medadv_jax import attacks, data, evaluate, metrics, report
 
+SHALLOW: dict[str, dict[str, Any]] = {
+    "unet": dict(depth=3),
+    "segnet": dict(repeats=(2, 2, 2)),
+    "fc_densenet": dict(layers=(2, 2, 2, 2)),
+}
+"""Options of the networks at --depth=shallow."""
+
 
 def main(config: Config) -> list[dict[str, Any]]:
     """Trains, attacks and reports.
@@ -94,7 +101,7 @@ def settings(config: Config, name: str) -> segmenters.Settings:
     each = config.epochs * (len(config.models) if len(config.epochs) == 1 else 1)
     options: dict[str, Any] = dict(width=config.width)
     if config.depth == "shallow":
-        options |= dict(layers=(2, 2, 2, 2)) if name == "fc_densenet" else dict(depth=3)
+        options |= SHALLOW[name]
     return segmenters.Settings(
         model=name,
         options=options,
