@@ -105,6 +105,18 @@ class Config:
         )
 
 
+SUBJECTS = {
+    "lesion_phantom": "Synthetic skin lesions",
+    "ham10000": "Skin lesions of HAM10000",
+    "isic2017": "Skin lesions of ISIC 2017",
+    "isic2019": "Skin lesions of ISIC 2019",
+    "dermofit": "Skin lesions of Dermofit",
+}
+"""What the images of a data set are of, for the title of the report."""
+
+EARLY = ("pgd", "deepfool", "saliency_map")
+"""Those of `perturbations` that stop when they have fooled and leave alone what is wrong before."""
+
 PRESETS = {
     "quick": Config(),
     "paper": Config(
@@ -148,7 +160,7 @@ def main(config: Config) -> list[dict[str, Any]]:
         info=dict(task="skin", data=config.data, seed=config.seed),
     )
     page = _report(config, nets, test, found, rows)
-    rich.print(report.table(rows))
+    rich.print(report.table(rows, eps=config.eps))
     rich.print(f"Report: {page}")
     return rows
 
@@ -221,6 +233,13 @@ def scores(num_classes: int) -> tuple[metrics.Metric, ...]:
     )
 
 
+def _subject(config: Config) -> str:
+    """Returns what the images are of, for the title; of a folder its name."""
+    if config.data == "folder" and config.data_dir is not None:
+        return config.data_dir.resolve().name
+    return SUBJECTS[config.data]
+
+
 def _report(
     config: Config,
     nets: dict[str, trained.Trained],
@@ -240,16 +259,20 @@ def _report(
         )
         for name, network in nets.items()
     ]
+    sources = {split: source(config, split) for split in ("train", "validation", "test")}
+    sources |= {"evaluated": test} if len(test) < len(sources["test"]) else {}
     return report.write(
         run_folder(config),
         config,
         rows,
-        title="Skin lesions: generalizability and robustness",
+        title=f"{_subject(config)}: generalizability and robustness",
         data=f"{test.description} {len(test)} test images were evaluated.",
         models=facts,
         class_names=test.class_names,
         examples=evaluate.examples(found),
         recalls=report.recalls(evaluate.parts(found), test),
+        splits=report.sizes(sources),
+        early=[name for name in EARLY if name in config.attacks],
         eps=config.eps,
         reproduce=provenance.facts(
             ["-m", "experiments.skin", *command.words(config, PRESETS)], config.seed

@@ -8,6 +8,7 @@ from medadv_jax.report.console import table
 from medadv_jax.report.folder import write
 from medadv_jax.report.rows import KEYS
 from medadv_jax.report.slider import Slider, slices
+from medadv_jax.report.splits import sizes
 from medadv_jax.report.store import read_rows
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Slider",
     "read_rows",
     "recalls",
+    "sizes",
     "slices",
     "structures",
     "table",

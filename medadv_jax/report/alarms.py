@@ -1,4 +1,4 @@
-"""Alarms: where a good-looking robust score may be an attack that failed.
+"""Alarms: where a score means less than it seems to, above all an attack that may have failed.
 
 An attack that is weaker than noise, than examples made on another model, or than a single step of
 itself did not find the adversarial examples that are there; its score is no evidence of robustness
@@ -27,13 +27,27 @@ wants one certain answer, and how much damage that does is not its aim.
 """
 
 
+ABOUT = {
+    "black box": "an attack weaker than examples of another model",
+    "noise": "an attack weaker than noise",
+    "one step": "many steps weaker than one",
+    "larger eps": "a larger size weaker than a smaller one",
+    "flat gradients": "vanishing gradients",
+    "poor clean score": "a poor clean score",
+    "shared backbone": "a shared backbone",
+    "few images": "few test images of a class",
+    "few subjects": "few test subjects",
+}
+"""What each kind of alarm is about; the first five tell of attacks that may have failed."""
+FAILED = tuple(ABOUT)[:5]
+
+
 class Alarm(NamedTuple):
     """One reason for doubt.
 
     Attributes:
-      kind: "black box", "noise", "one step", "larger eps", "flat gradients", "poor clean score" or
-        "shared backbone".
-      model: The model whose score is in doubt.
+      kind: One of `ABOUT`.
+      model: The model whose score is in doubt; empty for all.
       text: What was found, with its numbers.
     """
 
@@ -52,6 +66,20 @@ def check(kinds: Mapping[str, str]) -> None:
     for label, kind in kinds.items():
         if kind not in allowed:
             raise ValueError(f"The kind of {label!r} is one of {allowed}, got {kind!r}.")
+
+
+def summary(found: Sequence[Alarm]) -> str:
+    """Returns what alarms are about, in the order of `ABOUT`, with the models in doubt.
+
+    >>> summary([Alarm("noise", "b", ""), Alarm("few images", "", ""), Alarm("noise", "a", "")])
+    'an attack weaker than noise (b, a); few test images of a class'
+    """
+    told = []
+    for kind, about in ABOUT.items():
+        if own := [alarm for alarm in found if alarm.kind == kind]:
+            names = ", ".join(unique(alarm.model for alarm in own if alarm.model))
+            told.append(f"{about} ({names})" if names else about)
+    return "; ".join(told)
 
 
 def find(

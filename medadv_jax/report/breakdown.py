@@ -21,7 +21,7 @@ class Breakdown(NamedTuple):
       model: Name of the model.
       setting: The perturbation; None for clean images.
       values: One a part; None or NaN where it is undefined, as for a class without examples.
-      counts: Examples of each part; None if not known.
+      counts: Images of each class, or subjects with each structure; None if not known.
       metric: The metric whose parts they are.
       access: What the perturbation knew: "clean", "noise" or "white".
     """
@@ -79,6 +79,7 @@ def structures(
     parts: Sequence[Mapping[str, Any]],
     metric: str = "dice",
     perturbations: Collection[str] | None = None,
+    subjects: int | None = None,
 ) -> list[Breakdown]:
     """Returns the score of each structure that an evaluation measured, black box left out.
 
@@ -86,6 +87,8 @@ def structures(
       parts: What `evaluate.parts` returned.
       metric: The metric whose parts are the structures, such as "dice" or "hd95".
       perturbations: Labels of the noise and the attacks to show; None for all.
+      subjects: How many subjects were evaluated, to tell how many of them have each structure; of
+        `evaluate.parts` without groups, how many records. None if that shall not be told.
     """
     chosen = [
         entry
@@ -94,7 +97,14 @@ def structures(
         or entry["access"] == "clean"
         or entry["perturbation"] in perturbations
     ]
-    return _breakdowns(chosen, metric, None)
+    found = _breakdowns(chosen, metric, None)
+    if subjects is None:
+        return found
+    left_out = [one["undefined"] for one in chosen if _shown(one, metric)]
+    return [
+        entry._replace(counts=[subjects - number for number in numbers])
+        for entry, numbers in zip(found, left_out, strict=True)
+    ]
 
 
 def _breakdowns(
@@ -112,8 +122,12 @@ def _breakdowns(
             access=entry["access"],
         )
         for entry in parts
-        if entry["metric"] == metric and entry["access"] != "black"
+        if _shown(entry, metric)
     ]
+
+
+def _shown(entry: Mapping[str, Any], metric: str) -> bool:
+    return entry["metric"] == metric and entry["access"] != "black"
 
 
 def check(entries: Sequence[Breakdown], names: Sequence[str], what: str = "classes") -> None:

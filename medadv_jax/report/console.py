@@ -1,5 +1,6 @@
 """The rows as a table on the console; 100 columns are enough for all of it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from rich import box
@@ -13,6 +14,8 @@ from medadv_jax.report.rows import (
     Row,
     black,
     check,
+    headline,
+    knob,
     model,
     of_metric,
     setting,
@@ -20,8 +23,13 @@ from medadv_jax.report.rows import (
     unique,
 )
 
+MOST = 12
+"""Rows of a model from which on only those of the main size are shown, where one is named."""
 
-def table(rows: Sequence[Row], *, metric: str | None = None) -> RenderableType:
+
+def table(
+    rows: Sequence[Row], *, metric: str | None = None, eps: float | None = None
+) -> RenderableType:
     """Returns what `rich.print` shows of an evaluation.
 
     The first table has a block a model: its clean score, then each noise and each white-box attack
@@ -33,6 +41,8 @@ def table(rows: Sequence[Row], *, metric: str | None = None) -> RenderableType:
       rows: Rows of an evaluation.
       metric: The metric to show with interval and drop; the first row's if not named. The others
         are shown as bare scores.
+      eps: The main size. With more than `MOST` rows a model only rows of this size are shown, and
+        those of perturbations that do not have it; None shows all.
 
     Returns:
       A rich renderable.
@@ -42,17 +52,28 @@ def table(rows: Sequence[Row], *, metric: str | None = None) -> RenderableType:
     """
     rows = check(rows)
     chosen = of_metric(rows, metric)
-    parts: list[RenderableType] = [_ByModel(chosen, rows)]
-    if black(chosen):
-        parts.append(_transfer(chosen))
+    shown = _main(chosen, eps)
+    only = eps if len(shown) < len(chosen) else None
+    parts: list[RenderableType] = [_ByModel(shown, rows, only)]
+    if black(shown):
+        parts.append(_transfer(shown))
     return Group(*parts)
+
+
+def _main(chosen: list[Row], eps: float | None) -> list[Row]:
+    """Returns the rows of the main size if there are too many of them."""
+    own = Counter(model(row) for row in chosen if row["access"] != "black")
+    if eps is None or max(own.values(), default=0) <= MOST:
+        return chosen
+    spots = headline((setting(row) for row in chosen if row["access"] != "clean"), eps)
+    return [row for row in chosen if row["access"] == "clean" or setting(row) in spots]
 
 
 class _ByModel:
     """The first table, with as many of its columns as the console has room for."""
 
-    def __init__(self, chosen: Sequence[Row], rows: Sequence[Row]):
-        self.chosen, self.rows = chosen, rows
+    def __init__(self, chosen: Sequence[Row], rows: Sequence[Row], eps: float | None):
+        self.chosen, self.rows, self.eps = chosen, rows, eps
         metrics = unique(row["metric"] for row in rows)
         self.metric = chosen[0]["metric"]
         self.others = [name for name in metrics if name != self.metric]
@@ -82,8 +103,7 @@ class _ByModel:
             for row in self.chosen:
                 if model(row) == name and row["access"] != "black":
                     view.add_row(_name(row, name), *(columns[key](row) for key in shown))
-        left_out = ", ".join(formats.metric(n) if n in self.others else n for n in hidden)
-        view.caption = self.legend() + (f" For want of width without {left_out}." if hidden else "")
+        view.caption = "\n".join(filter(None, (self.legend(), self.elsewhere(hidden))))
         view.caption_justify = "left"
         return view
 
@@ -93,7 +113,18 @@ class _ByModel:
         if not measure.share:
             unit = f" in {measure.unit}" if measure.unit else ""
             return f"Score and {self.loss}{unit}{'; less is better' if measure.lower else ''}."
-        return "Drop in points: hundredths of the score."
+        return "Drop: clean score minus score, in hundredths."
+
+    def elsewhere(self, hidden: Sequence[str]) -> str:
+        """Returns what is not shown, and where it is."""
+        columns = [formats.metric(n) if n in self.others else n for n in hidden]
+        missing = []
+        if self.eps is not None:
+            missing.append(f"sizes other than {formats.size(self.eps)}")
+        if columns:
+            s = "s" if len(columns) > 1 else ""
+            missing.append(f"for lack of width the column{s} {formats.listed(columns)}")
+        return f"Not shown: {'; '.join(missing)}. See report.html or rows.csv." if missing else ""
 
     def columns(self) -> dict[str, Callable[[Row], str | Text]]:
         """Returns the columns by name, each a function from a row to its entry."""
@@ -101,7 +132,7 @@ class _ByModel:
         other = lambda name: lambda row: formats.score(scores.get((*_cell(row), name)))
         perturbed = lambda entry: lambda row: "" if row["access"] == "clean" else entry(row)
         return {
-            "eps": perturbed(lambda row: formats.size(row["eps"])),
+            "eps": perturbed(knob),
             "score": lambda row: Text(formats.score(row["score"]), style="bold"),
             "95 % interval": lambda row: formats.interval(row["score_low"], row["score_high"]),
             self.loss: perturbed(self.lost),

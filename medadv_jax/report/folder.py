@@ -2,7 +2,7 @@
 
 import itertools
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from medadv_jax.evaluate import Picture
@@ -15,6 +15,8 @@ from medadv_jax.report import (
     gallery,
     matrix,
     slider as slider_module,
+    splits as splits_module,
+    stopping,
     store,
 )
 from medadv_jax.report.breakdown import Breakdown
@@ -38,6 +40,8 @@ def write(
     structures: Sequence[Breakdown] = (),
     slider: Slider | None = None,
     kinds: Mapping[str, str] | None = None,
+    early: Collection[str] = (),
+    splits: Mapping[str, Mapping[str, int]] | None = None,
     reproduce: Mapping[str, Any] | None = None,
     metric: str | None = None,
     eps: float | None = None,
@@ -65,6 +69,11 @@ def write(
       kinds: What the alarms should know of attacks, by the label of the perturbation: "one step" or
         "many steps" do all the damage they can within a size, "targeted" wants one certain answer,
         "other". What is not listed is told by its name, see `alarms.KINDS`.
+      early: Labels of the perturbations that stop at the first change that fools and leave alone
+        what was misclassified before (minimal attacks, and those with `until_fooled`). The page
+        says which of their numbers cannot be compared with those of the others.
+      splits: For "train", "validation" and "test" the images of each class, or such counts as
+        {"slices": 600, "subjects": 10}; see `sizes`.
       reproduce: Facts such as `command`, `versions`, `seed` and `hardware`.
       metric: The metric of figures and words; the first row's if not named. The table has all.
       eps: The size that bars, pictures, recalls and structures are about; None for all sizes.
@@ -75,7 +84,8 @@ def write(
 
     Raises:
       ValueError: if a row has wrong keys, no row has the metric, a model has no name, or an example
-        or a recall, a structure or a slice does not fit the classes.
+        or a recall, a structure or a slice does not fit the classes, no row has a perturbation of
+        `early`, or the size of a split is not a whole number.
     """
     content = Content(
         title=title,
@@ -89,6 +99,8 @@ def write(
         structures=structures,
         slider=slider,
         kinds=kinds or {},
+        early=early,
+        splits=splits or {},
         reproduce=reproduce or {},
         config=files.jsonable(config),
         metric=metric,
@@ -111,6 +123,8 @@ def _check(content: Content) -> None:
     if content.slider is not None:
         slider_module.check(content.slider, len(names))
     alarms.check(content.kinds)
+    stopping.check(content.early, content.rows)
+    splits_module.check(content.splits)
     for facts in content.models:
         if "name" not in facts:
             raise ValueError(f"Every model of a report has a name, got {dict(facts)}.")

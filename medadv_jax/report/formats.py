@@ -1,6 +1,7 @@
 """Numbers as a reader wants them: the same everywhere in the table, the figures and the page."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeGuard
 
 from medadv_jax.report import measures
@@ -111,6 +112,15 @@ def words(name: str) -> str:
     ('image size', 'left-thalamus')
     """
     return name.replace("_", " ")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns names as a list in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def metric(name: str, *, axis: bool = False) -> str:

@@ -15,6 +15,7 @@ class Measure(NamedTuple):
       share: Whether scores lie in [0, 1], so that differences are told in hundredths.
       poor: The clean score below which a ratio of scores says little; None where none is known.
       dense: Whether it compares label maps, whose parts are structures.
+      graded: Whether it depends on how sure a model is, not on its decisions alone.
       meaning: A sentence for who does not know it; empty where the name says it.
     """
 
@@ -25,6 +26,7 @@ class Measure(NamedTuple):
     share: bool = True
     poor: float | None = None
     dense: bool = False
+    graded: bool = False
     meaning: str = ""
 
 
@@ -32,7 +34,7 @@ _MEASURES = {
     "accuracy": Measure("accuracy", poor=0.5),
     "balanced_accuracy": Measure("balanced accuracy", poor=0.5),
     # Guessing has an AUC of 0.5, whatever the number of classes.
-    "auc": Measure("AUC", poor=0.7),
+    "auc": Measure("AUC", poor=0.7, graded=True),
     "dice": Measure(
         "Dice",
         poor=0.5,

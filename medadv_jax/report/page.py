@@ -4,7 +4,7 @@ The only script is that of the slider, and only in a page that has one; its poli
 """
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jinja2
@@ -22,20 +22,23 @@ from medadv_jax.report import (
     measures,
     parts,
     reading,
+    scarce,
     slider,
+    splits,
+    stopping,
     store,
     svg,
 )
 from medadv_jax.report.breakdown import Breakdown
 from medadv_jax.report.figures import Panel
-from medadv_jax.report.rows import Row, known, of_metric, unique
+from medadv_jax.report.rows import Row, known, of_metric, setting, unique
 
 _HERE = pathlib.Path(__file__).parent
 _KINDS = {
     "clean": "Generalisation",
     "robustness": "Generalisation against robustness",
     "worst": "The worst attack on each model",
-    "distance": "Attacks that take what they need",
+    "distance": "Attacks without a bound on the change of a pixel",
     "control": "Noise, the control",
     "transfer": "Black box: examples of another model",
     "saturated": "Where nothing is told apart",
@@ -57,6 +60,8 @@ class Content(NamedTuple):
       structures: Score of each structure.
       slider: The slices of one subject; None if there are none.
       kinds: What is known of attacks, for the alarms.
+      early: Labels of the perturbations that stop when they have fooled.
+      splits: How many images, lesions or subjects each split has.
       reproduce: Facts such as `command`, `versions`, `seed` and `hardware`.
       config: The configuration of the run.
       metric: The metric of figures and words.
@@ -74,6 +79,8 @@ class Content(NamedTuple):
     structures: Sequence[Breakdown]
     slider: slider.Slider | None
     kinds: Mapping[str, str]
+    early: Collection[str]
+    splits: Mapping[str, Mapping[str, int]]
     reproduce: Mapping[str, Any]
     config: Mapping[str, Any]
     metric: str | None
@@ -92,6 +99,8 @@ def render(content: Content, panels: Mapping[str, Sequence[Panel]]) -> str:
     """
     rows = of_metric(content.rows, content.metric)
     said = reading.read(rows)
+    found = alarms.find(rows, content.models, content.kinds)
+    found += scarce.find(content.recalls, content.structures, content.class_names)
     pictures, left_out = cards.cards(content.examples, content.class_names)
     return _template().render(
         content=content,
@@ -102,7 +111,15 @@ def render(content: Content, panels: Mapping[str, Sequence[Panel]]) -> str:
         glance=parts.glance(rows),
         models=parts.facts(content.models),
         reading=[(title, _of_kind(said, kind)) for kind, title in _KINDS.items()],
-        alarms=alarms.find(rows, content.models, content.kinds),
+        alarms=found,
+        about=alarms.summary(found),
+        failed=any(alarm.kind in alarms.FAILED for alarm in found),
+        enough={
+            "class": scarce.counted(content.recalls) and "images",
+            "structure": scarce.counted(content.structures) and "subjects",
+        },
+        few=scarce.FEW,
+        splits=splits.table(content.splits, content.class_names),
         bars=[_inline(panel) for panel in panels["bars"]],
         curves=[_inline(panel) for panel in panels["curves"]],
         matrices=parts.heat_tables(rows),
@@ -127,6 +144,10 @@ def _terms(content: Content) -> dict[str, Any]:
         "dense_scores": any(measures.of(metric).dense for metric in metrics),
         "falling": any(measures.of(metric).lower for metric in metrics),
         "meanings": measures.meanings(metrics),
+        "caution": stopping.caution(content.rows, content.early),
+        "knobs": unique(
+            setting(row).symbol for row in content.rows if setting(row).eps is not None
+        ),
     }
 
 

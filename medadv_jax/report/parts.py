@@ -7,7 +7,7 @@ from typing import Any
 import markupsafe
 
 from medadv_jax.report import files, formats, matrix, measures, reading
-from medadv_jax.report.rows import KEYS, Row, clean, known, setting, success, unique
+from medadv_jax.report.rows import KEYS, Row, clean, knob, known, success, unique
 
 _TEXT = ("task", "data", "model", "defense", "source", "access", "perturbation", "metric")
 _SCORES = ("score", "score_low", "score_high", "clean_score", "drop")
@@ -36,19 +36,20 @@ def glance(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Returns for each model its clean score and the worst under noise, attack and transfer."""
     worst = {access: reading.strongest(rows, access) for access in ("noise", "white", "black")}
     return [
-        {"model": name, "clean": _scored(row)} | {a: _scored(worst[a].get(name)) for a in worst}
+        {"model": name, "clean": _scored(rows, row)}
+        | {access: _scored(rows, worst[access].get(name)) for access in worst}
         for name, row in clean(rows).items()
     ]
 
 
-def _scored(row: Row | None) -> dict[str, str] | None:
+def _scored(rows: Sequence[Row], row: Row | None) -> dict[str, str] | None:
     if row is None:
         return None
     made = f", made on {row['source']}" if row["access"] == "black" else ""
     return {
         "score": formats.score(row["score"]),
         "interval": formats.interval(row["score_low"], row["score_high"]),
-        "label": "" if row["access"] == "clean" else setting(row).label + made,
+        "label": "" if row["access"] == "clean" else reading.named(rows, row) + made,
     }
 
 
@@ -98,31 +99,37 @@ def _heat_cell(row: Row | None, standing: Callable[[float], float]) -> dict[str,
 def table(rows: Sequence[Row]) -> dict[str, Any]:
     """Returns all rows, with what is the same in each of them taken out."""
     rows = [row | {"success": success(row)} for row in rows]
-    constant = {key: rows[0][key] for key in KEYS if all(r[key] == rows[0][key] for r in rows)}
+    same = lambda key: all(
+        row[key] == rows[0][key] and _entry(key, row) == _entry(key, rows[0]) for row in rows
+    )
+    constant, first = list(filter(same, KEYS)), rows[0]
     varying = [key for key in KEYS if key not in constant]
     return {
-        "constant": flat({key: value for key, value in constant.items() if known(value)}),
-        "unknown": [formats.words(key) for key, value in constant.items() if not known(value)],
+        "constant": {formats.words(k): _entry(k, first) for k in constant if known(first[k])},
+        "unknown": [formats.words(key) for key in constant if not known(first[key])],
         "columns": [(formats.words(key), key not in _TEXT) for key in varying],
-        "lines": [[(_entry(key, row[key]), key not in _TEXT) for key in varying] for row in rows],
+        "lines": [[(_entry(key, row), key not in _TEXT) for key in varying] for row in rows],
     }
 
 
-def _entry(key: str, value: Any) -> str:
+def _entry(key: str, row: Row) -> str:
+    value = row[key]
     if key in _SCORES:
         return formats.score(value)
+    if key == "eps":
+        return knob(row)
     return formats.ssim(value) if key == "ssim" else formats.plain(value)
 
 
 def flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Returns nested facts as one level of text.
+    """Returns nested facts as one level of text; names stay as they are.
 
-    >>> flat({"versions": {"jax": "0.10"}, "image_size": 96})
-    {'versions jax': '0.10', 'image size': '96'}
+    >>> flat({"versions": {"medadv_jax": "0.10"}, "image_size": 96})
+    {'versions medadv_jax': '0.10', 'image_size': '96'}
     """
     found: dict[str, str] = {}
     for key, value in facts.items():
-        name = f"{prefix} {key}".strip().replace("_", " ")
+        name = f"{prefix} {key}".strip()
         plain = files.jsonable(value)
         found |= flat(plain, name) if isinstance(plain, dict) else {name: formats.plain(plain)}
     return found

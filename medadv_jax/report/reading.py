@@ -52,7 +52,32 @@ def strongest(rows: Sequence[Row], access: str) -> dict[str, Row]:
             best = found.get(model(row))
             if best is None or _strength(row) < _strength(best):
                 found[model(row)] = row
-    return found
+    return {name: _smallest(rows, row) for name, row in found.items()}
+
+
+def _equals(rows: Sequence[Row], row: Row) -> list[Row]:
+    """Returns the rows of the same perturbation, of any size, that leave the same score."""
+    cell = lambda r: (model(r), r["source"], r["access"], setting(r)._replace(eps=None), r["score"])
+    return [other for other in rows if cell(other) == cell(row) and known(other["eps"])]
+
+
+def _smallest(rows: Sequence[Row], row: Row) -> Row:
+    return min(_equals(rows, row), key=lambda other: other["eps"], default=row)
+
+
+def named(rows: Sequence[Row], row: Row) -> str:
+    """Returns the label of the smallest perturbation that sufficed.
+
+    Where it did damage, and a larger one of the same kind leaves the same score, it is "PGD,
+    already at ε 0.01".
+    """
+    spot = setting(row)
+    harmless = (
+        known(row["clean_score"]) and compare.loss(row | {"score": row["clean_score"]}, row) <= 0
+    )
+    if harmless or not any(other["eps"] > row["eps"] for other in _equals(rows, row)):
+        return spot.label
+    return f"{spot._replace(eps=None).label}, already at {spot.strength}"
 
 
 def _strength(row: Row) -> tuple[bool, float, float]:
@@ -142,7 +167,12 @@ def _same_setting(rows: Sequence[Row], one: str, two: str) -> list[tuple[Row, Ro
 def _worst(rows: Sequence[Row]) -> Iterator[Sentence]:
     whole = clean(rows)
     for name, row in strongest(rows, "white").items():
-        if name in whole:
+        if name not in whole:
+            continue
+        if compare.loss(whole[name], row) <= 0:
+            what = "attack of a given size" if setting(row).bounded else "attack"
+            yield Sentence("worst", _harmless(what, whole[name]) + ".")
+        else:
             seen = (
                 f", with a mean SSIM of {formats.ssim(row['ssim'])} to the clean images"
                 if known(row["ssim"])
@@ -151,25 +181,55 @@ def _worst(rows: Sequence[Row]) -> Iterator[Sentence]:
             given = "Of attacks of a given size, the" if setting(row).bounded else "The"
             yield Sentence(
                 "worst",
-                f"{given} worst attack on {name} is {setting(row).label}: it takes the score "
+                f"{given} worst attack on {name} is {named(rows, row)}: it takes the score "
                 f"{compare.fall(whole[name], row)}{seen}.",
             )
 
 
+def _harmless(what: str, whole: Row) -> str:
+    """Returns that no perturbation of a kind makes the clean score worse."""
+    verb = "raises" if measures.of(whole["metric"]).lower else "lowers"
+    return f"No {what} tried here {verb} the score of {model(whole)}, {formats.stated(whole)}"
+
+
 def _distance(rows: Sequence[Row]) -> Iterator[Sentence]:
     free = [row for row in rows if row["access"] == "white" and not setting(row).bounded]
-    for spot in unique(map(setting, free)):
-        needed = "; ".join(
-            f"{model(row)} is left at {formats.stated(row)} by a mean L2 of "
-            f"{formats.size(row['l2'])}"
-            for row in free
-            if setting(row) == spot
-        )
+    unsized = [row for row in free if setting(row).eps is None]
+    if unsized:
+        names = unique(setting(row).label for row in unsized)
+        have = "has" if len(names) == 1 else "have"
+        it, s = ("it", "s") if len(names) == 1 else ("they", "")
         yield Sentence(
             "distance",
-            f"{spot.label} has no fixed size in pixels, it takes what it needs: {needed}. Of "
-            f"scores that are alike, the one that took more is of the more robust model.",
+            f"{formats.listed(names)} {have} no given size, {it} take{s} what {it} need{s}: "
+            f"{_left(unsized)}.",
         )
+    for family in unique(setting(row).family for row in free if setting(row).eps is not None):
+        own = [r for r in free if setting(r).family == family and setting(r).eps is not None]
+        yield Sentence(
+            "distance",
+            f"{family} may change at most a share {setting(own[0]).symbol} of an image's values, "
+            f"each by any amount, and changes no more than it needs: {_left(own)}.",
+        )
+    if free and len(unique(map(model, free))) > 1:
+        yield Sentence(
+            "distance",
+            "At equal scores, the model that needed the larger change is the more robust.",
+        )
+
+
+def _left(rows: Sequence[Row]) -> str:
+    """Returns what is left by each perturbation of each model, and the change that it took."""
+    told, spots = [], unique(map(setting, rows))
+    for spot in spots:
+        scores = ", ".join(
+            f"{model(row)} at {formats.stated(row)} (mean L2 {formats.size(row['l2'])})"
+            for row in rows
+            if setting(row) == spot
+        )
+        alone = len({one.family for one in spots}) == 1
+        told.append(f"{(spot.strength or 'it') if alone else spot.label} leaves {scores}")
+    return "; ".join(told)
 
 
 def _control(rows: Sequence[Row]) -> Iterator[Sentence]:
@@ -177,9 +237,11 @@ def _control(rows: Sequence[Row]) -> Iterator[Sentence]:
     for name, row in strongest(rows, "noise").items():
         if name in whole:
             sentence = (
-                f"The worst noise for {name}, {setting(row).label}, takes it "
+                f"The worst noise for {name}, {named(rows, row)}, takes it "
                 f"{compare.fall(whole[name], row)}"
             )
+            if compare.loss(whole[name], row) <= 0:
+                sentence = _harmless("noise", whole[name])
             if name in attacks:
                 sentence += f"; the worst attack leaves {formats.stated(attacks[name])}"
             yield Sentence("control", sentence + ".")
@@ -189,14 +251,18 @@ def _transfer(rows: Sequence[Row]) -> Iterator[Sentence]:
     whole = clean(rows)
     white = {(model(row), setting(row)): row for row in rows if row["access"] == "white"}
     for name, row in strongest(rows, "black").items():
-        if name in whole:
-            own = white.get((name, setting(row)))
+        if name not in whole:
+            continue
+        own = white.get((name, setting(row)))
+        if compare.loss(whole[name], row) <= 0:
+            text = _harmless("example of another model", whole[name])
+        else:
             beside = f"; its own examples leave {formats.stated(own)}" if own else ""
-            yield Sentence(
-                "transfer",
+            text = (
                 f"Examples of {setting(row).label} made on {row['source']} take {name} "
-                f"{compare.fall(whole[name], row)}{beside}.",
+                f"{compare.fall(whole[name], row)}{beside}"
             )
+        yield Sentence("transfer", f"{text}.")
 
 
 def _saturated(rows: Sequence[Row]) -> Iterator[Sentence]:

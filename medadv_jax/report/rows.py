@@ -84,11 +84,14 @@ class Setting(NamedTuple):
         return self.ssim_target is not None or (self.eps is not None and self.symbol != "γ")
 
     @property
+    def strength(self) -> str:
+        """Its size for a reader, such as "ε 0.01", with a space that no line breaks at."""
+        return "" if self.eps is None else f"{self.symbol}\u00a0{size(self.eps)}"
+
+    @property
     def label(self) -> str:
-        """Its name for a reader, such as "PGD ε 0.01", with a space that no line breaks at."""
-        parts = [self.family]
-        if self.eps is not None:
-            parts.append(f"{self.symbol}\u00a0{size(self.eps)}")
+        """Its name for a reader, such as "PGD ε 0.01"."""
+        parts = [self.family, *filter(None, [self.strength])]
         if self.ssim_target is not None:
             parts.append(f"at SSIM {size(self.ssim_target)}")
         return " ".join(parts)
@@ -152,6 +155,12 @@ def setting(row: Row) -> Setting:
     if repeated and eps is not None and math.isclose(float(repeated[1]), eps, rel_tol=1e-6):
         name = name[: repeated.start()] or name
     return Setting(name, eps, row["ssim_target"] if known(row["ssim_target"]) else None)
+
+
+def knob(row: Row) -> str:
+    """Returns the size of a perturbation, with the name of its knob where that is not ε."""
+    spot = setting(row)
+    return spot.strength if spot.eps is not None and spot.symbol != "ε" else size(spot.eps)
 
 
 def success(row: Row) -> float | None:

@@ -74,6 +74,19 @@ def test_files(config, rows):
     assert len((run / "rows.csv").read_text().splitlines()) == len(rows) + 1
     page = (run / "report.html").read_text()
     assert "mobilenet" in page and "experiments.skin" in page
+    assert f"<title>{config.data_dir.name}: generalizability and robustness</title>" in page
+    assert "deepfool stops at the first change that fools" in page
+    assert ">evaluated</th>" in page and ">validation</th>" in page
+
+
+def test_those_that_stop_early_are_known(config):
+    every = dataclasses.replace(config, attacks=skin.Config().attacks)
+    early = [
+        name
+        for name, made in skin.perturbations(every).items()
+        if getattr(made[0], "minimal", False) or getattr(made[0], "until_fooled", False)
+    ]
+    assert early == list(skin.EARLY)
 
 
 def test_another_eps_does_not_train_again(config, rows, monkeypatch):

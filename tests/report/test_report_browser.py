@@ -62,6 +62,21 @@ def test_page_fits_and_nothing_complains(browser, address, width, scheme):
     assert browser.value("[...document.images].every(image => image.naturalWidth > 0)")
 
 
+def test_first_table_stands_in_lines_on_a_phone(browser, address):
+    beyond = """[...document.querySelectorAll(".glance td")].filter(
+      cell => cell.getBoundingClientRect().right > innerWidth).length"""
+    below = """[...document.querySelector(".glance tbody tr").children].map(
+      cell => cell.getBoundingClientRect().top)"""
+    label = 'getComputedStyle(document.querySelector(".glance td"), "::before").content'
+    browser.open(address, 400, mobile=True)
+    assert browser.value(beyond) == 0
+    tops = browser.value(below)
+    assert tops == sorted(set(tops))
+    assert browser.value(label) == "attr(data-label)" or browser.value(label) == '"Clean"'
+    browser.open(address, 1280)
+    assert len(set(browser.value(below))) == 1 and browser.value(label) == "none"
+
+
 def test_dark_is_dark_and_figures_follow(browser, address):
     def colors(scheme):
         browser.open(address, 1280, scheme=scheme)

@@ -40,7 +40,44 @@ def test_narrow_consoles_leave_columns_out_and_say_so(rows, width):
     assert "0.580" in line and "0.9800" in line and "36 %" in line
     if width == 80:
         assert "[0.550, 0.610]" in line
-    assert ("For want of width" in " ".join(text.split())) == (width < 120)
+    said = " ".join(text.split())
+    if width == 120:
+        assert "Not shown" not in said
+    if width == 80:
+        assert "Not shown: for lack of width the columns" in said
+        assert "auc, balanced accuracy and Linf." in said.replace("AUC", "auc")
+    if width < 120:
+        assert "See report.html or rows.csv." in said
+
+
+def test_many_sizes_are_left_to_the_report(rows):
+    text = printed(rows, eps=0.002)
+    assert "Not shown: sizes other than 0.002. See report.html or rows.csv." in text
+    first, _ = text.split("examples of one model")
+    lines = [line.split() for line in first.splitlines()]
+    assert [line[1] for line in lines if line[:1] == ["PGD"]] == 3 * ["0.002"]
+    assert first.count("DeepFool") == 3  # of no size
+    assert "PGD ε\u00a00.002" in text and "PGD ε\u00a00.001" not in text  # also across models
+    assert "Not shown" not in printed(rows)
+    # A clean row, DeepFool and ten of the sizes are 12: they fit.
+    few = [row for row in rows if row["perturbation"] != "UniformNoise"]
+    few += [row for row in rows if row["perturbation"] == "UniformNoise" and row["eps"] < 0.002]
+    assert "Not shown" not in printed(few, eps=0.002)
+    more = [row for row in rows if row["perturbation"] == "UniformNoise" and row["eps"] == 0.002]
+    assert "Not shown" in printed(few + more, eps=0.002)
+
+
+def test_a_knob_that_is_not_eps_is_named(make_row):
+    made = dict(clean_score=0.9, eps=0.1)
+    rows = [
+        make_row("a", "noise", "gaussian_noise", 0.5, **made),
+        make_row("a", "white", "saliency_map", 0.5, **made),
+        make_row("a", "white", "pgd", 0.5, **made),
+    ]
+    text = printed(rows)
+    assert "σ\u00a00.1" in line_of(text, "gaussian_noise")
+    assert "γ\u00a00.1" in line_of(text, "saliency_map")
+    assert line_of(text, "pgd").split()[:2] == ["pgd", "0.1"]
 
 
 def test_black_box_is_a_matrix(rows):

@@ -144,7 +144,7 @@ def test_console_tells_a_rise(dense_rows):
     assert line.split()[1:5] == ["0.01", "7.560", "[7.409,", "7.711]"]
     assert "5.160" in line  # 7.56 - 2.4
     text = printed(dense_rows, "dice")
-    assert "Drop in points" in text and "HD95" in text
+    assert "Drop: clean score minus score, in hundredths." in text and "HD95" in text
 
 
 def test_success_is_told_only_where_it_has_a_meaning(dense_rows):

@@ -48,7 +48,12 @@ class Outline(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def arguments(rows, gallery_examples):
     return dict(
-        config={"eps": 0.004, "models": ["mobilenet"], "data": {"name": "phantom"}},
+        config={
+            "eps": 0.004,
+            "learning_rate": 0.1,
+            "models": ["mobilenet"],
+            "data": {"name": "phantom"},
+        },
         rows=rows,
         title="Skin lesions",
         data="700 synthetic images.",
@@ -56,10 +61,10 @@ def arguments(rows, gallery_examples):
         class_names=CLASSES,
         examples=gallery_examples,
         recalls=[
-            report.Breakdown("mobilenet", None, [0.9, 0.8, None], [5, 4, 0]),
+            report.Breakdown("mobilenet", None, [0.9, 0.8, None], [5, 6, 7]),
             report.Breakdown("mobilenet", Setting("PGD", 0.004, None), [0.5, 0.0, float("nan")]),
         ],
-        reproduce={"command": "python -m experiments.skin", "versions": {"jax": "0.10"}},
+        reproduce={"command": "python -m experiments.skin", "versions": {"jax_lib": "0.10"}},
     )
 
 
@@ -147,7 +152,9 @@ def test_page_says_what_it_is_about(page):
         "Synthetic data.",
         "4,231,976",
         "python -m experiments.skin",
-        "versions jax 0.10",
+        "versions jax_lib 0.10",
+        "learning_rate 0.1",
+        "no class has fewer than 5 test images",
         "Scores are over 700 unseen images.",
         "melanoma",
         "× 100",
@@ -171,6 +178,37 @@ def test_alarms_are_counted_at_the_top(least, make_row):
     said = " ".join(Outline(least(rows=flat).read_text()).texts)
     assert "2 alarms" in said and "For 40 % of the examples a gave" in said
     assert "None raised." not in said
+
+
+def test_banner_says_what_the_alarms_are(least, make_row):
+    poor = [make_row("a", "clean", "clean", 0.3, clean_score=0.3)]
+    said = " ".join(" ".join(Outline(least(rows=poor).read_text()).texts).split())
+    assert "1 alarm A poor clean score (a). Read it before you quote a number." in said
+    flat = [make_row("a", "white", "PGD", 0.25, clean_score=0.3, eps=0.01, flat=0.4)]
+    said = " ".join(" ".join(Outline(least(rows=poor + flat).read_text()).texts).split())
+    assert (
+        "2 alarms Vanishing gradients (a); a poor clean score (a). Read them before you quote a "
+        "number: a score below may be of an attack that failed." in said
+    )
+
+
+def test_every_column_has_its_term(page):
+    terms = page.read_text().split('id="terms-title"')[1]
+    for name in ("eps", "Flat", "Gradients, forwards", "Misclassified", "Seconds, compile seconds"):
+        assert f"<dt>{name}</dt>" in terms
+    assert "Means over the images that the attacked model had right" in terms
+
+
+def test_knobs_are_named_in_the_table(least, make_row):
+    rows = [make_row("a", "noise", n, 0.5, eps=0.1, clean_score=0.9) for n in ("rician_noise", "u")]
+    text = least(rows=rows).read_text()
+    assert ">σ\u00a00.1</td>" in text and ">0.1</td>" in text  # the same number, not the same size
+
+
+def test_stacked_scores_are_labelled(page):
+    labels = [a.get("data-label") for a in Outline(page.read_text()).all("td")]
+    kinds = ["Clean", "Noise", "White box", "Black box"]
+    assert [label for label in labels if label] == 3 * kinds
 
 
 def test_names_cannot_inject_html(least, make_row, gallery_examples):

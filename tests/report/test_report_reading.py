@@ -65,8 +65,10 @@ def test_worst_attack_has_a_size(read):
     assert "worst attack on inception_v3 is PGD ε\u00a00.004" in texts[0]
     assert "mean SSIM of 0.9800" in texts[0]
     assert not any("DeepFool" in text for text in texts)
-    (free,) = of_kind(read, "distance")
-    assert free.startswith("DeepFool has no fixed size") and "mean L2 of 0.4" in free
+    free, order = of_kind(read, "distance")
+    assert free.startswith("DeepFool has no given size, it takes what it needs: it leaves")
+    assert "inception_v3 at 0.020 [0.000, 0.050] (mean L2 0.4)" in free
+    assert order.startswith("At equal scores, the model that needed the larger change")
 
 
 def test_transfer_beside_white_box(read):
@@ -102,3 +104,62 @@ def test_strongest_prefers_bounded_then_smaller(make_row):
 def test_unknown_scores_are_left_out(make_row):
     rows = [make_row("a", "clean", "clean", 0.9, clean_score=0.9) | {"score": None}]
     assert reading.read(rows) == []
+
+
+def test_attacks_without_a_size_share_one_sentence(make_row):
+    rows = [
+        make_row("a", "white", name, 0.5, eps=None, clean_score=0.9)
+        for name in ("dag_a", "dag_b", "asma")
+    ]
+    (text,) = of_kind(reading.read(rows), "distance")  # of one model nothing is more robust
+    assert text.startswith("dag_a, dag_b and asma have no given size, they take what they need: ")
+    assert text.count("dag_b leaves a at 0.500") == text.count("asma leaves a at 0.500") == 1
+
+
+def test_saliency_map_has_a_size_but_not_in_pixels(make_row):
+    row = make_row("a", "white", "saliency_map", 0.0, eps=0.1, clean_score=0.9)
+    (text,) = of_kind(reading.read([row]), "distance")
+    assert text.startswith("saliency_map may change at most a share γ of an image's values")
+    assert "γ\u00a00.1 leaves a at 0.000" in text and "no given size" not in text
+
+
+def test_a_tie_is_no_fall(make_row):
+    made = dict(clean_score=0.5, eps=0.01)
+    rows = [
+        make_row("a", "clean", "clean", 0.5, clean_score=0.5),
+        make_row("a", "noise", "sign_noise", 0.5, **made),
+        make_row("a", "noise", "sign_noise", 0.5, **made | {"eps": 0.02}),
+        make_row("a", "white", "pgd", 0.5, **made),
+        make_row("a", "black", "pgd", 0.5, source="b", **made),
+    ]
+    said = reading.read(rows)
+    assert not any(" from " in sentence.text for sentence in said)
+    (noise,) = of_kind(said, "control")
+    assert noise.startswith("No noise tried here lowers the score of a, 0.500 [0.470, 0.530]; ")
+    assert of_kind(said, "worst") == [
+        "No attack of a given size tried here lowers the score of a, 0.500 [0.470, 0.530]."
+    ]
+    assert of_kind(said, "transfer")[0].startswith("No example of another model tried here lowers")
+    assert reading.named(rows, rows[1]) == "sign_noise ε\u00a00.01"  # it does nothing already
+
+
+def test_a_distance_that_no_noise_raises(make_row):
+    made = dict(clean_score=2.0, metric="hd95")
+    rows = [make_row("a", a, "sign_noise", 2.0, eps=0.01, **made) for a in ("clean", "noise")]
+    assert "No noise tried here raises the score of a" in of_kind(reading.read(rows), "control")[0]
+
+
+def test_an_attack_at_its_floor_is_named_at_its_smallest_size(make_row):
+    made = dict(clean_score=0.9, access="white", model="a")
+    rows = [make_row("a", "clean", "clean", 0.9, clean_score=0.9)]
+    # An attack that stops when it fools changes no more at a larger size; here it is even less.
+    rows += [
+        make_row(perturbation="pgd", score=s, eps=e, **made) | {"linf": linf}
+        for s, e, linf in ((0.3, 0.001, 0.001), (0.0, 0.004, 0.003), (0.0, 0.01, 0.002))
+    ]
+    (text,) = of_kind(reading.read(rows), "worst")
+    assert "worst attack on a is pgd, already at ε\u00a00.004: it takes" in text
+    sigma = [make_row("a", "noise", "gaussian_noise", 0.5, eps=e, clean_score=0.9) for e in (1, 2)]
+    assert reading.named(sigma, sigma[0]) == "gaussian_noise, already at σ\u00a01"
+    (text,) = of_kind(reading.read(rows[:3]), "worst")
+    assert "worst attack on a is pgd ε\u00a00.004: it takes" in text
