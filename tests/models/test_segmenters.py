@@ -17,6 +17,7 @@ SMALL = {
 }
 SPACE = {"unet_3d": (6, 8, 7)}
 NETS = pytest.mark.parametrize("name", list(SMALL))
+UNLIKE_NETS = pytest.mark.parametrize("name", ["unet_3d", "segnet", "fc_densenet"])
 
 
 def create(name, num_classes=3, **options):
@@ -96,8 +97,8 @@ def tiramisu_count(channels, classes, growth, down, bottleneck):
 @pytest.mark.parametrize(
     "name, channels, classes, options, independent, published",
     [
-        # 31,031,685 of the Keras net that is everywhere: there 1,157 of two last convolutions
-        # replace these 130.
+        # The Keras net of many tutorials has 31,031,685: its two last convolutions have 1,157, this
+        # one 130.
         ("unet", 1, 2, dict(batch_norm=False), unet_count(1, 2), 31_031_685 - 1157 + 130),
         ("unet", 1, 2, dict(), unet_count(1, 2, norm=True), 31.0e6),
         ("unet", 1, 28, dict(dims=3), unet_count(1, 28, 3, True), 90.3e6),
@@ -177,7 +178,7 @@ def test_dropout_in_training_only(name):
     assert not np.array_equal(one[2], other[2])
 
 
-@NETS
+@UNLIKE_NETS
 def test_bound_mapped_one_by_one_equals_the_batch(name):
     variables, images, run = small(name)
     predict = models.bind(create(name, dropout=0.5), variables)
@@ -186,7 +187,7 @@ def test_bound_mapped_one_by_one_equals_the_batch(name):
     chex.assert_trees_all_close(one_by_one(predict, images), whole, rtol=1e-4, atol=1e-5)
 
 
-@NETS
+@UNLIKE_NETS
 def test_padding_repeats_the_edge(name):
     variables, images, run = small(name)
     model = create(name)
@@ -194,17 +195,16 @@ def test_padding_repeats_the_edge(name):
     wide = [(0, 0)] * images.ndim
     for axis, side in enumerate(space(name), start=1):
         wide[axis] = ((-side % stride) // 2, -side % stride - (-side % stride) // 2)
-    whole = models.apply(model, variables, jnp.pad(images, wide, mode="edge"))[0]
+    wider = jnp.pad(images, wide, mode="edge")
+    whole = jax.jit(lambda x: models.apply(model, variables, x)[0])(wider)
     place = tuple(slice(before, whole.shape[axis] - after)
                   for axis, (before, after) in enumerate(wide))  # fmt: skip
     given = run(variables, images, jax.random.key(3))[0]
     chex.assert_trees_all_close(whole[place], given, rtol=1e-4, atol=1e-5)
 
 
-@NETS
+@pytest.mark.parametrize("name", ["unet", "segnet", "fc_densenet"])
 def test_a_shift_by_the_stride_shifts_the_logits(name):
-    if name == "unet_3d":
-        pytest.skip("by the same code as unet")
     variables, _, _ = small(name)
     model = create(name)
     far = 48
@@ -230,12 +230,12 @@ def test_skip_connections_are_used(name):
     without = jax.tree_util.tree_map_with_path(
         lambda place, leaf: changed if tuple(entry.key for entry in place) == path else leaf, params
     )
-    logits = lambda params: models.apply(model, {**variables, "params": params}, images)[0]
+    logits = jax.jit(lambda p: models.apply(model, {**variables, "params": p}, images)[0])
     assert float(jnp.max(jnp.abs(logits(without) - logits(params)))) > 1e-3
 
 
 def test_segnet_unpools_to_the_places_of_the_maxima():
-    model = models.create("segnet", 2, width=1 / 64 * 2, repeats=(1,))
+    model = models.create("segnet", 2, width=1 / 32, repeats=(1,))
     # One stage of one convolution, which is made the identity of the first channel.
     variables = models.init(jax.random.key(0), model, (4, 4, 1))
     params = jax.tree.map(jnp.zeros_like, variables["params"])
@@ -243,7 +243,7 @@ def test_segnet_unpools_to_the_places_of_the_maxima():
     params["down1_1"]["bn"]["scale"] = jnp.ones_like(params["down1_1"]["bn"]["scale"])
     params["logits"]["kernel"] = params["logits"]["kernel"].at[1, 1, 0, 1].set(1)
     image = jnp.array([[1, 5, 2, 0], [3, 4, 0, 7], [9, 1, 6, 6], [8, 2, 6, 6]], jnp.float32)
-    logits = model.apply({**variables, "params": params}, image.reshape(1, 4, 4, 1))
+    logits = jax.jit(model.apply)({**variables, "params": params}, image.reshape(1, 4, 4, 1))
     kept = [[0, 5, 0, 0], [0, 0, 0, 7], [9, 0, 6, 0], [0, 0, 0, 0]]
     np.testing.assert_allclose(logits[0, :, :, 1], np.array(kept) / np.sqrt(1.001), rtol=1e-6)
     np.testing.assert_array_equal(logits[..., 0], 0)
@@ -266,8 +266,8 @@ def test_the_same_slices_make_the_same_volume():
 
     thick = jax.tree_util.tree_map_with_path(thicken, variables)
     volume = jnp.repeat(images[:, None], 4, axis=1)
-    slices = models.apply(deep, thick, volume)[0]
-    expected = jnp.repeat(models.apply(flat, variables, images)[0][:, None], 4, axis=1)
+    slices = jax.jit(deep.apply)(thick, volume)
+    expected = jnp.repeat(jax.jit(flat.apply)(variables, images)[:, None], 4, axis=1)
     chex.assert_trees_all_close(slices, expected, atol=1e-5)
 
 

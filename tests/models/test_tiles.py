@@ -105,7 +105,7 @@ def test_gradient_is_that_of_the_whole():
 
 
 def test_memory_of_the_gradient_is_that_of_one_patch():
-    predict, _ = bound((8, 8), repeats=6)
+    predict, _ = bound((8, 8), repeats=3)
 
     def memory(predict, side):
         images = jax.ShapeDtypeStruct((1, side, 16, 1), jnp.float32)
