@@ -105,7 +105,7 @@ def test_gradient_is_that_of_the_whole():
 
 
 def test_memory_of_the_gradient_is_that_of_one_patch():
-    predict, _ = bound((8, 8), repeats=3)
+    predict, _ = bound((8, 8), repeats=6)
 
     def memory(predict, side):
         images = jax.ShapeDtypeStruct((1, side, 16, 1), jnp.float32)
@@ -114,7 +114,9 @@ def test_memory_of_the_gradient_is_that_of_one_patch():
 
     tiled = models.tiled(predict, 16, 4)
     grown = [memory(p, 512) - memory(p, 256) for p in (tiled, predict)]
-    assert grown[0] < grown[1] / 2, grown
+    print("more memory for 256 more rows, by patches and at once:", grown)
+    # Image, logits and their slopes stay, one of each; the layers between them do not.
+    assert grown[0] < grown[1] / 2
 
 
 def test_mapped_compiled_and_one_program_for_new_weights():
