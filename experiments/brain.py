@@ -55,10 +55,9 @@ def main(config: Config) -> list[dict[str, Any]]:
         groups=test.column(test.group),
         info=dict(task="brain", data=config.data, seed=config.seed),
     )
-    page = brain_report.write(
-        run_folder(config), config, nets, test, source(config, "test"), found, rows
-    )
-    rich.print(report.table(rows))
+    splits = {split: source(config, split) for split in ("train", "validation", "test")}
+    page = brain_report.write(run_folder(config), config, nets, test, splits, found, rows)
+    rich.print(report.table(rows, eps=config.eps))
     rich.print(f"Report: {page}")
     return rows
 

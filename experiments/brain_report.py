@@ -17,6 +17,8 @@ KINDS = {
     **dict.fromkeys(("dag_a", "dag_b", "dag_c", "asma"), "targeted"),
 }
 """What the alarms of a report should know of each attack."""
+EARLY = ("dag", "dag_a", "dag_b", "dag_c", "asma")
+"""Attacks that stop when they have what they want."""
 
 
 def gallery(test: data.Source, seed: int) -> list[int]:
@@ -52,7 +54,7 @@ def write(
     config: Config,
     nets: dict[str, trained.Trained],
     test: data.Source,
-    whole: data.Source,
+    splits: dict[str, data.Source],
     found: evaluate.Evaluation,
     rows: list[dict[str, Any]],
 ) -> pathlib.Path:
@@ -63,7 +65,7 @@ def write(
       config: What was done.
       nets: The networks.
       test: The slices that were evaluated.
-      whole: All test slices; those of its first subject are shown.
+      splits: All slices of each split; those of the first test subject are shown.
       found: What the evaluation found.
       rows: Its rows.
 
@@ -92,8 +94,10 @@ def write(
         models=facts,
         class_names=test.class_names,
         examples=evaluate.examples(found),
-        structures=report.structures(evaluate.parts(found, groups)),
-        slider=slider(config, next(iter(nets.values())), whole),
+        structures=report.structures(evaluate.parts(found, groups), subjects=len(set(groups))),
+        splits=report.sizes(splits),
+        early=[name for name in EARLY if name in config.attacks],
+        slider=slider(config, next(iter(nets.values())), splits["test"]),
         kinds={name: kind for name, kind in KINDS.items() if name in config.attacks},
         eps=config.eps,
         reproduce=provenance.facts(
