@@ -18,8 +18,10 @@ from medadv_jax.data.records import Records, builder, stored
 from medadv_jax.data.source import Source
 from medadv_jax.data.table import Part, Table
 
-FORMAT = 2
+FORMAT = 3
 """Version of what is written; a higher one is prepared anew."""
+CONTENT = "hash of the records"
+"""Under this name it lies among the columns; no field of a record is called so."""
 
 
 def prepare(table: Table, split: str, cache_dir: pathlib.Path) -> Source:
@@ -45,6 +47,7 @@ def prepare(table: Table, split: str, cache_dir: pathlib.Path) -> Source:
                 _write(table, folder)
     with np.load(folder / f"{split}.npz", allow_pickle=False) as file:
         columns = dict(file)
+    content = str(columns.pop(CONTENT))
     return Source(
         name=table.name,
         split=split,
@@ -53,7 +56,7 @@ def prepare(table: Table, split: str, cache_dir: pathlib.Path) -> Source:
         description=table.description,
         records=Records(table, folder, split),
         columns=columns,
-        fingerprint=folder.name,
+        fingerprint=content,
     )
 
 
@@ -81,7 +84,10 @@ def _write(table: Table, folder: pathlib.Path) -> None:
         shutil.rmtree(temporary)
     fields = (*(() if table.dense else ("label",)), *table.fields)
     columns = {split: {field: [] for field in fields} for split in table.splits}
-    parts = {split: _watched(table, split, columns[split]) for split in table.splits}
+    digests = {split: hashlib.sha256(repr(table.class_names).encode()) for split in table.splits}
+    parts = {
+        split: _watched(table, split, columns[split], digests[split]) for split in table.splits
+    }
     try:
         # TFDS prints where it writes; the folder's final name is another.
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
@@ -89,14 +95,15 @@ def _write(table: Table, folder: pathlib.Path) -> None:
         for split, part in columns.items():
             dtypes = {"label": np.int32, **table.fields}
             arrays: dict[str, Any] = {name: np.array(part[name], dtypes[name]) for name in part}
+            arrays[CONTENT] = np.array(digests[split].hexdigest()[:16])
             np.savez(temporary / f"{split}.npz", **arrays)
         os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _watched(table: Table, split: str, columns: Mapping[str, list]) -> Part:
-    """Returns a part whose records are checked, noted in `columns` and counted on the console."""
+def _watched(table: Table, split: str, columns: Mapping[str, list], digest: Any) -> Part:
+    """Returns a part whose records are checked, noted, hashed and counted on the console."""
     part = table.splits[split]
 
     def start() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -108,6 +115,17 @@ def _watched(table: Table, split: str, columns: Mapping[str, list]) -> Part:
         ):
             for field, column in columns.items():
                 column.append(record[field])
-            yield name, stored(table, name, record)
+            kept = stored(table, name, record)
+            for field, value in sorted(kept.items()):
+                digest.update(f"{name} {field} {np.shape(value)} ".encode())
+                digest.update(_content(value))
+            yield name, kept
 
     return Part(part.size, start)
+
+
+def _content(value: Any) -> bytes:
+    """Returns the bytes of a field."""
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    return value if isinstance(value, bytes) else repr(value).encode()

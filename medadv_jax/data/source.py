@@ -26,7 +26,7 @@ class Source:
       records: The records as prepared.
       columns: Every field of the records but the image and a dense label, one array a field.
       numbers: Which of `records` this source holds, in which order; `None` for all of them.
-      fingerprint: Changes when the files or the options behind the records change.
+      fingerprint: Hash of the content of all records of the split, the same wherever they lie.
     """
 
     name: str

@@ -140,3 +140,16 @@ list(data.batches(source, 2))
 assert "tensorflow_datasets" in sys.modules and "tensorflow" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+def test_a_copy_of_the_data_has_their_fingerprint(tmp_path):
+    made = [("one", 0), ("touched", 0), ("other", 2)]
+    one, touched, other = (
+        prepare.prepare(
+            make_table([noise(seed), noise(1)], fingerprint=(name,)), "train", tmp_path / "cache"
+        )
+        for name, seed in made
+    )
+    assert one.fingerprint == touched.fingerprint != other.fingerprint
+    test = prepare.prepare(make_table([noise(0), noise(1)]), "test", tmp_path / "cache")
+    assert test.fingerprint != one.fingerprint
