@@ -33,6 +33,11 @@ class SEA:
 
     A loss costs at most `steps + 3` gradients and one forward pass, by which it is judged.
 
+    It needs its steps: only 40 % of them are taken in the ball itself. On a small trained segmenter
+    100 steps left 47 % of the pixels right where SegPGD of 300, as many gradients, left 54 %; 20
+    steps left 64 %, SegPGD of 20 63 %. At a larger radius CosPGD was ahead of both, so that SEA is
+    no replacement for running the others too.
+
     Args:
       eps: Radius of the ball, in pixels of [0, 1].
       steps: Of each of the three.
