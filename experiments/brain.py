@@ -115,6 +115,9 @@ def settings(config: Config, name: str) -> segmenters.Settings:
 def perturbations(config: Config) -> dict[str, list[Any]]:
     """Returns the attacks and the noise by name, each with its sizes."""
     sizes, steps = sorted({config.eps, *config.sweep}), config.steps
+    dag = attacks.DAG(step_norm="l2", steps=config.dag_steps)
+    asma = attacks.ASMA(steps=config.asma_steps, until_fooled=True)
+    toward = lambda attack, kind: [attacks.Targeted(attack=attack, kind=kind)]
     made = {
         "rician_noise": [attacks.RicianNoise(sigma=eps) for eps in sizes],
         "gaussian_noise": [attacks.GaussianNoise(sigma=eps) for eps in sizes],
@@ -122,12 +125,12 @@ def perturbations(config: Config) -> dict[str, list[Any]]:
         "pgd": [attacks.PGD(eps=eps, steps=steps) for eps in sizes],
         "segpgd": [attacks.SegPGD(eps=eps, steps=steps, step_size=eps / 4) for eps in sizes],
         "cospgd": [attacks.CosPGD(eps=eps, steps=steps, step_size=eps / 4) for eps in sizes],
-        "dag": [attacks.DAG()],
-        "dag_a": [attacks.Targeted(attack=attacks.DAG(), kind="a")],
-        "dag_b": [attacks.Targeted(attack=attacks.DAG(), kind="b")],
-        "dag_c": [attacks.Targeted(attack=attacks.DAG(), kind="c")],
+        "dag": [dag],
+        "dag_a": toward(dag, "a"),
+        "dag_b": toward(dag, "b"),
+        "dag_c": toward(dag, "c"),
         "sea": [attacks.sea(config.eps, steps=steps)],
-        "asma": [attacks.Targeted(attack=attacks.ASMA(), kind="c")],
+        "asma": toward(asma, "c"),
     }
     return {name: made[name] for name in config.attacks}
 

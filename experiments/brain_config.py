@@ -33,7 +33,7 @@ class Config:
     """Size of the perturbations: the largest change of a pixel for fgsm, pgd, segpgd, cospgd and
     sea, the standard deviation of the noise; in units of the pixel range [0, 1]. dag and asma take
     what they need."""
-    sweep: tuple[float, ...] = (0.002, 0.005)
+    sweep: tuple[float, ...] = (0.003,)
     """Further sizes, for the curves of score against eps."""
     models: tuple[Model, ...] = ("unet", "segnet", "fc_densenet")
     """Networks to train and to attack; each is also attacked with the examples of the others."""
@@ -64,7 +64,7 @@ class Config:
     image_size: tuple[int, int] | None = None
     """Height and width that slices are cut or padded to, about their middle; by default they stay
     as they are, which needs slices of one size."""
-    width: float = 0.25
+    width: float = 0.125
     """Factor of the number of channels in each layer; 1 is the network as published."""
     depth: Literal["shallow", "full"] = "shallow"
     """full has the levels and blocks as published; shallow has UNet and SegNet of three levels, and
@@ -75,11 +75,15 @@ class Config:
     """Slices in a training step and in a step of an attack."""
     learning_rate: float = 2e-3
     """Peak of the learning rate (AdamW, linear warm-up, cosine decay)."""
-    limit: int | None = 32
+    limit: int | None = 16
     """Most test slices to evaluate, drawn at random among those that show a structure; None for all
     slices of all test subjects, which surface distances in mm need."""
     steps: int = 10
     """Steps of pgd, segpgd and cospgd, and of each of the three parts of sea."""
+    dag_steps: int = 20
+    """Most steps of dag, dag_a, dag_b and dag_c, each 0.5 long in L2, as in the paper's code."""
+    asma_steps: int = 1000
+    """Most steps of asma."""
     seed: int = 0
     """Seed of the initialisation, the order of the data, the augmentation and the attacks."""
     workdir: pathlib.Path = pathlib.Path("runs/brain")
@@ -104,7 +108,13 @@ class Config:
                 "--image-size is a height and a width of at least 16 pixels; got "
                 f"{' '.join(map(str, self.image_size or ()))}",
             ),
-            (self.steps >= 1, f"--steps is at least 1; got {self.steps}"),
+            *(
+                (
+                    getattr(self, name) >= 1,
+                    f"--{name.replace('_', '-')} is at least 1; got {getattr(self, name)}",
+                )
+                for name in ("steps", "dag_steps", "asma_steps")
+            ),
         )
 
 

@@ -26,6 +26,7 @@ def config(tmp_path_factory):
         learning_rate=5e-3,
         limit=8,
         steps=3,
+        dag_steps=6,
         workdir=root,
     )
     patch.undo()
