@@ -42,7 +42,7 @@ def run(name, parameters, folder, monkeypatch):
     book = nbformat.read(path, as_version=4)
     (cell,) = (c for c in book.cells if "parameters" in c.metadata.get("tags", ()))
     cell.source = parameters.format(root=folder)
-    client = nbclient.NotebookClient(book, timeout=300, skip_cells_with_tag="skip-execution")
+    client = nbclient.NotebookClient(book, timeout=900, skip_cells_with_tag="skip-execution")
     client.execute(cwd=str(folder))
     outputs = [output for cell in book.cells for output in cell.get("outputs", ())]
     return [o for o in outputs if {"image/svg+xml", "image/png"} & set(o.get("data", {}))]
