@@ -22,11 +22,12 @@ from experiments.brain_config import PRESETS, Config
 from medadv_jax import attacks, data, evaluate, metrics, report
 
 SHALLOW: dict[str, dict[str, Any]] = {
-    "unet": dict(depth=3),
-    "segnet": dict(repeats=(2, 2, 2)),
-    "fc_densenet": dict(layers=(2, 2, 2, 2)),
+    "unet": dict(depth=4),
+    "segnet": dict(repeats=(2, 2, 2, 2)),
+    "fc_densenet": dict(layers=(2, 2, 2, 2, 2), growth=64, first=128),
 }
-"""Options of the networks at --depth=shallow."""
+"""Options of the networks at --depth=shallow: all see the whole slice, without which left and right
+are not told apart."""
 
 
 def main(config: Config) -> list[dict[str, Any]]:
@@ -82,8 +83,9 @@ def run_folder(config: Config) -> pathlib.Path:
 def source(config: Config, split: str) -> data.Source:
     """Returns a split of the data of a configuration, slice by slice."""
     options: dict[str, Any] = dict(plane=config.plane)
-    if config.spacing is not None:
-        options["spacing"] = config.spacing
+    coarse = 3.0 if config.data == "brain_template" else None
+    if (spacing := config.spacing or coarse) is not None:
+        options["spacing"] = spacing
     return data.load(config.data, split, config.data_dir, **options)
 
 
@@ -129,7 +131,7 @@ def perturbations(config: Config) -> dict[str, list[Any]]:
         "dag_a": toward(dag, "a"),
         "dag_b": toward(dag, "b"),
         "dag_c": toward(dag, "c"),
-        "sea": [attacks.sea(config.eps, steps=steps)],
+        "sea": [attacks.sea(config.eps, steps=config.sea_steps)],
         "asma": toward(asma, "c"),
     }
     return {name: made[name] for name in config.attacks}

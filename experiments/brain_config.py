@@ -48,10 +48,10 @@ class Config:
         "dag_a",
         "dag_b",
         "dag_c",
-        "sea",
     )
     """Noise and attacks. dag wants any wrong structure, dag_a background everywhere, dag_b two
-    structures swapped, dag_c one structure grown."""
+    structures swapped, dag_c one structure grown. sea and asma take hundreds of steps: they run
+    if they are named here."""
     data: DataSet = "brain_template"
     """Data set; brain_template (warped variants of one brain) and brain_phantom (synthetic) need no
     folder."""
@@ -60,16 +60,17 @@ class Config:
     plane: Literal["coronal", "axial", "sagittal"] = "coronal"
     """Plane of the slices."""
     spacing: float | None = None
-    """Side of a voxel in mm that volumes are resampled to; by default they stay as they are."""
+    """Side of a voxel in mm that volumes are resampled to; by default they stay as they are, and
+    the template's are 3 mm."""
     image_size: tuple[int, int] | None = None
     """Height and width that slices are cut or padded to, about their middle; by default they stay
     as they are, which needs slices of one size."""
     width: float = 0.125
     """Factor of the number of channels in each layer; 1 is the network as published."""
     depth: Literal["shallow", "full"] = "shallow"
-    """full has the levels and blocks as published; shallow has UNet and SegNet of three levels, and
-    FC-DenseNet of three levels whose blocks have two layers."""
-    epochs: tuple[int, ...] = (2,)
+    """full has the levels and blocks as published; shallow has UNet as published, SegNet of four
+    levels, and FC-DenseNet of four with fewer and wider layers."""
+    epochs: tuple[int, ...] = (5,)
     """Passes over the training slices: one number, or one for each network of --models."""
     batch_size: int = 8
     """Slices in a training step and in a step of an attack."""
@@ -79,9 +80,11 @@ class Config:
     """Most test slices to evaluate, drawn at random among those that show a structure; None for all
     slices of all test subjects, which surface distances in mm need."""
     steps: int = 10
-    """Steps of pgd, segpgd and cospgd, and of each of the three parts of sea."""
+    """Steps of pgd, segpgd and cospgd, each eps/4 long."""
     dag_steps: int = 20
     """Most steps of dag, dag_a, dag_b and dag_c, each 0.5 long in L2, as in the paper's code."""
+    sea_steps: int = 100
+    """Steps of each of the three parts of sea; with fewer it is no stronger than segpgd."""
     asma_steps: int = 1000
     """Most steps of asma."""
     seed: int = 0
@@ -113,7 +116,7 @@ class Config:
                     getattr(self, name) >= 1,
                     f"--{name.replace('_', '-')} is at least 1; got {getattr(self, name)}",
                 )
-                for name in ("steps", "dag_steps", "asma_steps")
+                for name in ("steps", "dag_steps", "sea_steps", "asma_steps")
             ),
         )
 
@@ -121,11 +124,13 @@ class Config:
 PRESETS = {
     "quick": Config(),
     "paper": Config(
+        spacing=1.0,
         width=1.0,
         depth="full",
         epochs=(30,),
         limit=None,
         steps=40,
+        sea_steps=300,
         preset="paper",
     ),
 }

@@ -19,12 +19,15 @@ class Settings(trained.Settings):
 
     Attributes:
       image_size: Height and width that slices are cut and padded to; None leaves them as they are.
+      least_weight: Smallest weight of a class. By its frequency the background would weigh less
+        than a thousandth: its pixels could then be given to any structure at no cost, and are.
       edges: Further weight of the pixels at an edge between structures; a pixel of the structure
         of median size has the weight 1.
     """
 
     image_size: tuple[int, int] | None
     batch_size: int = 8
+    least_weight: float = 0.1
     edges: float = 2.0
 
 
@@ -77,10 +80,11 @@ def segmenter(
 def _objective(settings: Settings, training: data.Source, model: nn.Module) -> train.Objective:
     labels = (training[number]["label"] for number in range(len(training)))
     counts = sum(np.bincount(label.ravel(), minlength=training.num_classes) for label in labels)
+    weights = losses.median_frequency_weights(np.asarray(counts))
     return train.supervised(
         model,
         loss=losses.weighted_logistic_dice,
-        class_weights=losses.median_frequency_weights(np.asarray(counts)),
+        class_weights=np.maximum(weights, settings.least_weight),
         edge_weight=settings.edges,
     )
 

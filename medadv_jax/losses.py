@@ -134,10 +134,11 @@ def weighted_logistic_dice(
     >>> print(weighted_logistic_dice(jnp.zeros((2, 2)), jnp.array([1, 1]), jnp.ones(2)).round(4))
     1.0265
 
-    Source: Roy, Conjeti, Navab and Wachinger 2019, arXiv 1801.04161. The Dice term leaves
-    the background and absent structures out, see `dice_loss`.
+    Source: Roy, Conjeti, Navab and Wachinger 2019, arXiv 1801.04161. The Dice term leaves absent
+    structures out, see `dice_loss`; the background is in it, for its share is what keeps structures
+    from spreading over it.
     """
-    return cross_entropy(logits, label, weights) + dice_loss(logits, label)
+    return cross_entropy(logits, label, weights) + dice_loss(logits, label, background=True)
 
 
 def median_frequency_weights(counts: Integer[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:

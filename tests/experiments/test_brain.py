@@ -27,6 +27,7 @@ def config(tmp_path_factory):
         limit=8,
         steps=3,
         dag_steps=6,
+        sea_steps=3,
         workdir=root,
     )
     patch.undo()
