@@ -24,7 +24,7 @@ from medadv_jax import attacks, data, evaluate, metrics, report
 SHALLOW: dict[str, dict[str, Any]] = {
     "unet": dict(depth=4),
     "segnet": dict(repeats=(2, 2, 2, 2)),
-    "fc_densenet": dict(layers=(2, 2, 2, 2, 2), growth=64, first=128),
+    "fc_densenet": dict(layers=(2, 2, 2, 2, 2), growth=24, first=32),
 }
 """Options of the networks at --depth=shallow: all see the whole slice, without which left and right
 are not told apart."""

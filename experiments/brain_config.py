@@ -65,18 +65,18 @@ class Config:
     image_size: tuple[int, int] | None = None
     """Height and width that slices are cut or padded to, about their middle; by default they stay
     as they are, which needs slices of one size."""
-    width: float = 0.125
+    width: float = 0.25
     """Factor of the number of channels in each layer; 1 is the network as published."""
     depth: Literal["shallow", "full"] = "shallow"
     """full has the levels and blocks as published; shallow has UNet as published, SegNet of four
     levels, and FC-DenseNet of four with fewer and wider layers."""
-    epochs: tuple[int, ...] = (5,)
+    epochs: tuple[int, ...] = (2,)
     """Passes over the training slices: one number, or one for each network of --models."""
     batch_size: int = 8
     """Slices in a training step and in a step of an attack."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-2
     """Peak of the learning rate (AdamW, linear warm-up, cosine decay)."""
-    limit: int | None = 16
+    limit: int | None = 12
     """Most test slices to evaluate, drawn at random among those that show a structure; None for all
     slices of all test subjects, which surface distances in mm need."""
     steps: int = 10
@@ -128,6 +128,7 @@ PRESETS = {
         width=1.0,
         depth="full",
         epochs=(30,),
+        learning_rate=2e-3,
         limit=None,
         steps=40,
         sea_steps=300,
