@@ -77,8 +77,8 @@ class Config:
     learning_rate: float = 1e-2
     """Peak of the learning rate (AdamW, linear warm-up, cosine decay)."""
     limit: int | None = 12
-    """Most test slices to evaluate, drawn at random among those that show a structure; None for all
-    slices of all test subjects, which surface distances in mm need."""
+    """Most test slices to evaluate, drawn evenly over the subjects among those that show most; None
+    for all slices of all test subjects, which surface distances in mm need."""
     steps: int = 10
     """Steps of pgd, segpgd and cospgd, each eps/4 long."""
     dag_steps: int = 20
