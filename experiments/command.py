@@ -19,7 +19,7 @@ C = TypeVar("C")
 def run(main: Callable[[C], Any], presets: Mapping[str, C], module: str) -> None:
     """Runs an experiment from the command line: `--preset` chooses the defaults of all other flags.
 
-    A refused value, a missing file or a training that diverged ends the command with one message
+    A refused value, a missing file or extra, or a training that diverged ends it with one message
     and exit code 2; with the environment variable MEDADV_TRACEBACK set, with Python's traceback.
 
     Args:
@@ -30,7 +30,7 @@ def run(main: Callable[[C], Any], presets: Mapping[str, C], module: str) -> None
     """
     try:
         main(parse(sys.argv[1:], presets, module))
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+    except (ValueError, FileNotFoundError, FloatingPointError, ImportError) as error:
         if "MEDADV_TRACEBACK" in os.environ:
             raise
         text = rich.text.Text.assemble(("error: ", "bold red"), str(error))

@@ -41,7 +41,7 @@ def test_flags_make_the_configuration_again(config):
     assert command.parse(flags, skin.PRESETS, "experiments.skin") == config
 
 
-@pytest.mark.parametrize("kind", [ValueError, FloatingPointError])
+@pytest.mark.parametrize("kind", [ValueError, FloatingPointError, ImportError])
 def test_a_message_is_no_markup(kind, capsys, monkeypatch):
     def fail(config):
         raise kind("got [red] and [/x]")
