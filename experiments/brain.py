@@ -10,7 +10,6 @@ template). On real images:
     python -m experiments.brain --data=bids --data-dir=PATH --epochs=30 --width=0.5
 """
 
-import pathlib
 from typing import Any
 
 import jax
@@ -57,7 +56,7 @@ def main(config: Config) -> list[dict[str, Any]]:
         info=dict(task="brain", data=config.data, seed=config.seed),
     )
     splits = {split: source(config, split) for split in ("train", "validation", "test")}
-    page = brain_report.write(run_folder(config), config, nets, test, splits, found, rows)
+    page = brain_report.write(command.run_folder(config), config, nets, test, splits, found, rows)
     rich.print(report.table(rows, eps=config.eps))
     rich.print(f"Report: {page}")
     return rows
@@ -73,11 +72,6 @@ def networks(config: Config) -> dict[str, trained.Trained]:
         name: segmenters.segmenter(settings(config, name), training, validation, folder)
         for name in config.models
     }
-
-
-def run_folder(config: Config) -> pathlib.Path:
-    """Returns the folder that the report goes to."""
-    return config.workdir / (config.name or f"{config.data}-eps{config.eps:g}")
 
 
 def source(config: Config, split: str) -> data.Source:
@@ -106,7 +100,6 @@ def slices(config: Config) -> data.Source:
 
 def settings(config: Config, name: str) -> segmenters.Settings:
     """Returns how one of the networks is trained."""
-    each = config.epochs * (len(config.models) if len(config.epochs) == 1 else 1)
     options: dict[str, Any] = dict(width=config.width)
     if config.depth == "shallow":
         options |= SHALLOW[name]
@@ -114,7 +107,7 @@ def settings(config: Config, name: str) -> segmenters.Settings:
         model=name,
         options=options,
         image_size=config.image_size,
-        epochs=each[config.models.index(name)],
+        epochs=command.epochs(config, name),
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         seed=config.seed,

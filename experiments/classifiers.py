@@ -5,12 +5,10 @@ import functools
 import pathlib
 
 import flax.linen as nn
-import jax
 import numpy as np
 
 from experiments import trained
 from medadv_jax import data, losses, metrics, train
-from medadv_jax.types import Predict
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,7 +65,11 @@ def classifier(
             augment=data.augment.dermoscopy(settings.image_size, settings.strength),
             balance=settings.balance,
         ),
-        score=_score(settings, validation),
+        score=trained.score(
+            metrics.balanced_accuracy(validation.num_classes),
+            validation,
+            data.batches(validation, settings.batch_size, image_size=settings.image_size),
+        ),
         progress=progress,
     )
 
@@ -80,17 +82,3 @@ def _objective(settings: Settings, training: data.Source, model: nn.Module) -> t
         loss=functools.partial(losses.cross_entropy, smoothing=settings.smoothing),
         logit_adjustment=np.log(np.maximum(drawn / drawn.sum(), 1e-9)),
     )
-
-
-def _score(settings: Settings, validation: data.Source):
-    batches = data.batches(validation, settings.batch_size, image_size=settings.image_size)
-    metric = metrics.balanced_accuracy(validation.num_classes)
-    outcome = jax.jit(
-        lambda predict, batch: jax.vmap(metric.outcome)(predict(batch.images), batch.labels)
-    )
-
-    def score(predict: Predict) -> float:
-        outcomes = np.concatenate([np.asarray(outcome(predict, b))[b.mask] for b in batches])
-        return float(metric.score(outcomes, np.ones(len(outcomes))))
-
-    return score

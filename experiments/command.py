@@ -148,6 +148,17 @@ def words(config: Any, presets: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def run_folder(config: Any) -> pathlib.Path:
+    """Returns the folder that the report of an experiment goes to."""
+    return config.workdir / (config.name or f"{config.data}-eps{config.eps:g}")
+
+
+def epochs(config: Any, model: str) -> int:
+    """Returns the passes over the training data of a network; `--epochs` is one number or all."""
+    each = config.epochs * (len(config.models) if len(config.epochs) == 1 else 1)
+    return each[config.models.index(model)]
+
+
 def use_compilation_cache(workdir: pathlib.Path) -> None:
     """Keeps compiled programs in `<workdir>/.cache/jax`, so that the next run starts at once."""
     jax.config.update("jax_compilation_cache_dir", str(workdir.absolute() / ".cache" / "jax"))

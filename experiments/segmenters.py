@@ -5,12 +5,10 @@ import functools
 import pathlib
 
 import flax.linen as nn
-import jax
 import numpy as np
 
 from experiments import trained
 from medadv_jax import data, losses, metrics, train
-from medadv_jax.types import Predict
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +70,11 @@ def segmenter(
             start=start,
             augment=data.augment.mri(settings.strength),
         ),
-        score=_score(settings, validation),
+        score=trained.score(
+            metrics.dice(validation.num_classes),
+            validation,
+            data.batches(validation, settings.batch_size, image_size=settings.image_size),
+        ),
         progress=progress,
     )
 
@@ -87,18 +89,3 @@ def _objective(settings: Settings, training: data.Source, model: nn.Module) -> t
         class_weights=np.maximum(weights, settings.least_weight),
         edge_weight=settings.edges,
     )
-
-
-def _score(settings: Settings, validation: data.Source):
-    batches = data.batches(validation, settings.batch_size, image_size=settings.image_size)
-    dice, groups = metrics.dice(validation.num_classes), validation.column(validation.group)
-    outcome = jax.jit(
-        lambda predict, batch: jax.vmap(dice.outcome)(predict(batch.images), batch.labels)
-    )
-
-    def score(predict: Predict) -> float:
-        outcomes = np.concatenate([np.asarray(outcome(predict, b))[b.mask] for b in batches])
-        whole = metrics.pooled(dice, outcomes, groups)
-        return float(whole.metric.score(whole.outcomes, np.ones(len(whole.outcomes))))
-
-    return score

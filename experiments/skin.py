@@ -177,11 +177,6 @@ def networks(config: Config) -> dict[str, trained.Trained]:
     }
 
 
-def run_folder(config: Config) -> pathlib.Path:
-    """Returns the folder that the report goes to."""
-    return config.workdir / (config.name or f"{config.data}-eps{config.eps:g}")
-
-
 def source(config: Config, split: str) -> data.Source:
     """Returns a split of the data of a configuration."""
     options: dict[str, Any] = {}
@@ -194,7 +189,6 @@ def source(config: Config, split: str) -> data.Source:
 
 def settings(config: Config, name: str) -> classifiers.Settings:
     """Returns how one of the networks is trained."""
-    each = config.epochs * (len(config.models) if len(config.epochs) == 1 else 1)
     options: dict[str, Any] = dict(width=config.width)
     if config.depth == "shallow":
         options["repeats"] = (1,) * (5 if name == "mobilenet" else 3)
@@ -202,7 +196,7 @@ def settings(config: Config, name: str) -> classifiers.Settings:
         model=name,
         options=options,
         image_size=config.image_size,
-        epochs=each[config.models.index(name)],
+        epochs=command.epochs(config, name),
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         seed=config.seed,
@@ -262,7 +256,7 @@ def _report(
     sources = {split: source(config, split) for split in ("train", "validation", "test")}
     sources |= {"evaluated": test} if len(test) < len(sources["test"]) else {}
     return report.write(
-        run_folder(config),
+        command.run_folder(config),
         config,
         rows,
         title=f"{_subject(config)}: generalizability and robustness",

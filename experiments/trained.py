@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax
+import numpy as np
 
-from medadv_jax import data, models, train
+from medadv_jax import data, metrics, models, train
 from medadv_jax.types import Batch, Predict
 
 
@@ -128,6 +129,29 @@ def network(
     return Trained(
         settings.model, predict, models.count(fit.variables), fit.step, len(fit.losses), folder
     )
+
+
+def score(
+    metric: metrics.Metric, validation: data.Source, batches: Iterable[Batch]
+) -> Callable[[Predict], float]:
+    """Makes the score of `network`, of the records or, where the metric pools, of their groups.
+
+    Args:
+      metric: What is scored.
+      validation: The records.
+      batches: Their batches, in stored order.
+    """
+    groups = validation.column(validation.group)
+    outcome = jax.jit(
+        lambda predict, batch: jax.vmap(metric.outcome)(predict(batch.images), batch.labels)
+    )
+
+    def of(predict: Predict) -> float:
+        outcomes = np.concatenate([np.asarray(outcome(predict, b))[b.mask] for b in batches])
+        whole = metrics.pooled(metric, outcomes, groups)
+        return float(whole.metric.score(whole.outcomes, np.ones(len(whole.outcomes))))
+
+    return of
 
 
 def _hash(settings: Settings, *sources: data.Source) -> str:
