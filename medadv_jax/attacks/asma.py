@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from medadv_jax.attacks import checks
 from medadv_jax.attacks.judge import fooled
+from medadv_jax.attacks.pixels import at
 from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
 
 
@@ -108,8 +109,7 @@ class ASMA:
 
         def objective(point: Image) -> tuple[Any, Any]:
             logits = predict(point)
-            wanted = jnp.maximum(state.target, 0)[..., None]
-            wanted = jnp.take_along_axis(logits, wanted, axis=-1)[..., 0]
+            wanted = at(logits, state.target)
             missed = valid & (jnp.argmax(logits, axis=-1) != state.target)
             distance = jnp.sum((point - state.clean) ** 2)
             return jnp.sum(jnp.where(missed, wanted, 0)) - distance, (logits, distance)

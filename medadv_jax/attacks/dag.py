@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from medadv_jax.attacks import checks, judge
+from medadv_jax.attacks import checks, judge, norms
+from medadv_jax.attacks.gradient import useless
+from medadv_jax.attacks.pixels import at
 from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
 
 BACKGROUND = 0
@@ -114,7 +116,7 @@ class DAG:
 
         slope, (logits, active) = jax.grad(objective, has_aux=True)(state.image)
         stop = self.fooled(logits, state.label, state.target) | ~active.any()
-        flat = ~jnp.isfinite(slope).all() | (slope == 0).all()
+        flat = useless(slope)
         gamma = GAMMAS[self.step_norm] if self.gamma is None else self.gamma
         moved = jnp.clip(state.image + gamma * direction(slope, self.step_norm), 0, 1)
         return state._replace(
@@ -159,16 +161,7 @@ class DAG:
         return at(logits, target) - at(logits, leave)
 
 
-def at(logits: Float[Array, "*space k"], classes: Int[Array, "*space"]) -> Float[Array, "*space"]:
-    """Returns the logit of one class a pixel; where that is -1, some logit."""
-    chosen = jnp.maximum(classes, 0)[..., None]
-    return jnp.take_along_axis(logits, chosen, axis=-1)[..., 0]
-
-
 def direction(slope: Image, norm: str) -> Image:
     """Returns a gradient divided by its norm; zero stays zero."""
-    # divided by the largest first, else the squares of a small gradient are rounded to zero
-    slope = slope / jnp.maximum(jnp.max(jnp.abs(slope)), jnp.finfo(jnp.float32).tiny)
-    if norm == "linf":
-        return slope
-    return slope / jnp.maximum(jnp.sqrt(jnp.sum(slope**2)), 1)
+    slope = norms.rescaled(slope)
+    return slope if norm == "linf" else slope / jnp.maximum(norms.length(slope, norm), norms.TINY)

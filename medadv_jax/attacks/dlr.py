@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from medadv_jax import losses
+from medadv_jax.attacks.pixels import at
 
 FLOOR = 1e-12
 """Added to the spread of the logits that is divided by."""
@@ -48,17 +49,12 @@ def dlr(
     if target is None:
         top = jax.lax.top_k(logits, 3)[0]
         first, second, third = top[..., 0], top[..., 1], top[..., 2]
-        own = _at(logits, label)
+        own = at(logits, label)
         rival = jnp.where(jnp.argmax(logits, axis=-1) == label, second, first)
         ratio = (rival - own) / (first - third + FLOOR)
     else:
         counts = counts & (target >= 0)
         top = jax.lax.top_k(logits, 4)[0]
         spread = top[..., 0] - (top[..., 2] + top[..., 3]) / 2
-        ratio = (_at(logits, target) - _at(logits, label)) / (spread + FLOOR)
+        ratio = (at(logits, target) - at(logits, label)) / (spread + FLOOR)
     return jnp.sum(jnp.where(counts, ratio, 0)) / jnp.maximum(jnp.sum(counts), 1)
-
-
-def _at(logits: Float[Array, "*dense k"], classes: Int[Array, "*dense"]) -> Float[Array, "*dense"]:
-    """Returns the logit of one class a pixel, any where there is none."""
-    return jnp.take_along_axis(logits, jnp.maximum(classes, 0)[..., None], axis=-1)[..., 0]

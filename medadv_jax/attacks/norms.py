@@ -22,6 +22,14 @@ def length(vector: Any, norm: str) -> Any:
     return jnp.sqrt(jnp.sum(vector**2)) if norm == "l2" else jnp.sum(jnp.abs(vector))
 
 
+def rescaled(gradient: Any) -> Any:
+    """Returns a gradient whose largest entry is 1, or zero.
+
+    A saturated loss has gradients whose squares would all be rounded to zero.
+    """
+    return gradient / jnp.maximum(length(gradient, "linf"), jnp.finfo(jnp.float32).tiny)
+
+
 def ascend(image: Image, gradient: Any, size: Any, norm: str) -> Image:
     r"""Moves an image by the step of a given length that increases a linear function the most.
 
@@ -33,8 +41,7 @@ def ascend(image: Image, gradient: Any, size: Any, norm: str) -> Image:
     if norm == "linf":
         return image + size * jnp.sign(gradient)
     if norm == "l2":
-        # a saturated loss has gradients whose squares would all be rounded to zero
-        gradient = gradient / jnp.maximum(jnp.max(jnp.abs(gradient)), jnp.finfo(jnp.float32).tiny)
+        gradient = rescaled(gradient)
         return image + size * gradient / jnp.maximum(length(gradient, "l2"), TINY)
     slope = gradient.ravel()
     room = jnp.where(slope > 0, 1 - image.ravel(), image.ravel())

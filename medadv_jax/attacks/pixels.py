@@ -16,6 +16,12 @@ def right(logits: Float[Array, "*dense k"], label: Int[Array, "*dense"]) -> Bool
     return (jnp.argmax(jax.lax.stop_gradient(logits), axis=-1) == label) & (label >= 0)
 
 
+def at(logits: Float[Array, "*dense k"], classes: Int[Array, "*dense"]) -> Float[Array, "*dense"]:
+    """Returns the logit of one class a pixel; where that is -1, some logit."""
+    chosen = jnp.maximum(classes, 0)[..., None]
+    return jnp.take_along_axis(logits, chosen, axis=-1)[..., 0]
+
+
 def withstand(
     logits: Float[Array, "*dense k"],
     label: Int[Array, "*dense"],
