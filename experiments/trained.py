@@ -109,7 +109,9 @@ def network(
     fit = train.fit(
         jax.random.key(settings.seed),
         lambda key: models.init(key, model, image_shape),
-        objective(model),
+        # Made as the first step is traced: it may read all labels, which a network that is trained
+        # does not need.
+        lambda *step: objective(model)(*step),
         train.optimizer(
             settings.optimizer,
             settings.learning_rate,
