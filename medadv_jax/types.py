@@ -99,7 +99,14 @@ def static(*, default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata=dict(static=True))
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(static,))
+def per_example(*, default: Any = dataclasses.MISSING) -> Any:
+    """Marks a field of an attack as an array that leads with the batch axis: a row an example."""
+    return dataclasses.field(default=default, metadata=dict(per_example=True))
+
+
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(static, per_example)
+)
 def attack(cls: type[T]) -> type[T]:
     """Makes a class a frozen, keyword-only dataclass that is a pytree of its hyperparameters.
 
@@ -181,7 +188,10 @@ class CompositeAttack(Protocol):
         targets: Labels | None,
         mask: Bool[Array, " b"],
     ) -> Result:
-        """Runs its parts by `engine(attack, keys, predict, images, labels, targets, mask=mask)`."""
+        """Runs its parts by `engine(attack, keys, predict, images, labels, targets, mask=mask)`.
+
+        A batch that is longer than its own is whole copies of it, one after another.
+        """
         ...
 
 

@@ -155,6 +155,11 @@ ATTACKS = {
         },
         dense=True,
     ),
+    "region": AttackRow(
+        attacks.Region(attack=attacks.BIM(eps=0.1, steps=3), where=attacks.foreground),
+        NO_BALL | NO_SIZE | NOT_EARLY | NOT_BEST,
+        dense=True,
+    ),
     "worst_case": AttackRow(
         attacks.WorstCase(attacks=(attacks.FGSM(eps=0.05), attacks.PGD(eps=0.1, steps=3))),
         NO_BALL | NO_SIZE | NOT_EARLY | NOT_BEST,

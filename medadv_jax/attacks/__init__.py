@@ -17,6 +17,7 @@ from medadv_jax.attacks.noise import (
     SignNoise as SignNoise,
     UniformNoise as UniformNoise,
 )
+from medadv_jax.attacks.region import Region as Region, foreground as foreground
 from medadv_jax.attacks.run import run as run
 from medadv_jax.attacks.saliency_map import SaliencyMap as SaliencyMap
 from medadv_jax.attacks.sea import SEA as SEA, sea as sea

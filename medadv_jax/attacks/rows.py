@@ -29,22 +29,30 @@ def is_hyperparameter(value: Any) -> bool:
 def over_fields(
     attack: Any,
     hyperparameter: Callable[[Any], Any],
+    rows: Callable[[Any], Any] = lambda value: value,
     other: Callable[[Any], Any] = lambda value: value,
 ) -> Any:
     """Maps the hyperparameters of an attack, and of the attacks inside it, by one function.
 
-    All other leaves (the weights of a surrogate, a mask, a fitted perturbation) go through `other`.
+    Fields with a row for each example (see `types.per_example`) go through `rows`, and all other
+    leaves (the weights of a surrogate, a fitted perturbation) through `other`.
     """
 
     def change(value: Any) -> Any:
         if is_attack(value):
-            return over_fields(value, hyperparameter, other)
+            return over_fields(value, hyperparameter, rows, other)
         if isinstance(value, (tuple, list)):
             return type(value)(change(part) for part in value)
         return hyperparameter(value) if is_hyperparameter(value) else other(value)
 
-    fields = [f.name for f in dataclasses.fields(attack) if not f.metadata.get("static")]
-    return dataclasses.replace(attack, **{name: change(getattr(attack, name)) for name in fields})
+    new = {}
+    for field in dataclasses.fields(attack):
+        value = getattr(attack, field.name)
+        if field.metadata.get("per_example"):
+            new[field.name] = jax.tree.map(rows, value)
+        elif not field.metadata.get("static"):
+            new[field.name] = change(value)
+    return dataclasses.replace(attack, **new)
 
 
 def strong(attack: Any) -> Any:
@@ -57,13 +65,18 @@ def axes(attack: Any) -> Any:
     return over_fields(
         attack,
         lambda value: 0 if value.ndim == 1 else None,
+        lambda value: 0,
         lambda value: jax.tree.map(lambda _: None, value),
     )
 
 
 def take(attack: Any, rows: np.ndarray) -> Any:
     """Picks rows of every hyperparameter that has one value per example."""
-    return over_fields(attack, lambda value: value[rows] if np.ndim(value) == 1 else value)
+    return over_fields(
+        attack,
+        lambda value: value[rows] if np.ndim(value) == 1 else value,
+        lambda value: value[rows],
+    )
 
 
 def check_lengths(attack: Any, count: int) -> None:
