@@ -12,6 +12,8 @@ LABELS = {"aseg": structures.FREESURFER, "aparc+aseg": structures.DESIKAN_KILLIA
 """Name of a label file to its numbering."""
 AVERAGES = ("fsaverage", "lh.EC_average", "rh.EC_average")
 """Beginnings of folders that FreeSurfer puts there and that are no subject."""
+SUBJECT = r"(sub-[^_]+(?=_)|.+?(?=_ses-|_MR(?:_d)?\d+$|_S\d+$)).*"
+"""Names of scans that say whose they are: those of BIDS and OASIS, and S<n> for a session."""
 
 
 def table(
@@ -22,14 +24,18 @@ def table(
     image: str = "T1",
     labels: str = "aseg",
     horns: bool = False,
+    subject: str | None = None,
     fractions: tuple[float, float, float] = scans.FRACTIONS,
     seed: int = 0,
 ) -> Table:
-    """Reads a subjects directory: `<subject>/mri/T1.mgz` and `<subject>/mri/aseg.mgz`.
+    r"""Reads a subjects directory: `<subject>/mri/T1.mgz` and `<subject>/mri/aseg.mgz`.
 
-    Each folder is a scan but FreeSurfer's averages and hidden ones. Of one subject are, in the
-    longitudinal stream, `<scan>`, `<scan>.long.<base>` and `<base>`, and `sub-01_ses-1` and
-    `sub-01_ses-2`. The labels are FreeSurfer's own, not those of a human rater.
+    Each folder is a scan but FreeSurfer's averages and hidden ones. Of one subject X are the
+    folders `X`, `X_ses-<anything>`, `X_MR<n>` and `X_MR_d<n>` (OASIS), `X_S<n>`, and, if X is
+    `sub-<name>`, every `X_<anything>`; and in the longitudinal stream `<scan>`,
+    `<scan>.long.<base>` and `<base>`, with all that is of one subject with any of them. Every other
+    folder counts as a subject of its own: where several are one person's, give `subject`. The
+    labels are FreeSurfer's own, not those of a human rater.
 
     Args:
       data_dir: The subjects directory.
@@ -38,6 +44,9 @@ def table(
       image: "T1" (whole head, bias field removed), "norm" (brain only) or "orig" (as it came).
       labels: "aseg", or "aparc+aseg", whose cortex is the one between the surfaces.
       horns: Whether the inferior horns are lateral ventricle, as in MUSE; else background.
+      subject: Regular expression that a scan's whole name matches and whose one group is its
+        subject, such as `r"(p\d+)_.*"`, instead of the rules for names above; the longitudinal
+        stream stays together all the same. `"(.*)"` makes each scan a subject.
       fractions: Shares of the subjects for training, validation and test.
       seed: Seed of the division.
 
@@ -57,7 +66,7 @@ def table(
         for path in need(data_dir, HOMEPAGE).iterdir()
         if path.is_dir() and not path.name.startswith((".", *AVERAGES))
     )
-    subject_of = _subjects(names)
+    subject_of = _subjects(names, subject)
     found = []
     for name in names:
         files = [
@@ -79,15 +88,42 @@ def table(
     )
 
 
-def _subjects(names: list[str]) -> dict[str, str]:
-    """Returns the subject of each folder.
+def _subjects(names: list[str], pattern: str | None = None) -> dict[str, str]:
+    """Returns the subject of each folder; those that a longitudinal folder links are one.
 
-    >>> _subjects(["a", "a.long.b", "b", "c", "sub-01_ses-1"])
-    {'a': 'b', 'a.long.b': 'b', 'b': 'b', 'c': 'c', 'sub-01_ses-1': 'sub-01'}
+    >>> _subjects(["a", "a.long.b", "b_ses-2", "c_MR1", "sub-01_ses-1"])
+    {'a': 'a', 'a.long.b': 'a', 'b_ses-2': 'a', 'c_MR1': 'c', 'sub-01_ses-1': 'sub-01'}
     """
-    subject_of = {name: re.sub(r"^(sub-[^_]+)_.*$", r"\1", name) for name in names}
-    for name in names:
-        scan, long, base = name.partition(".long.")
-        if long:
-            subject_of.update(dict.fromkeys({scan, name, base} & set(names), base))
-    return subject_of
+    links = {name: name.partition(".long.")[::2] for name in names}
+    scans, bases = ({link[end] for link in links.values()} for end in (0, 1))
+    own = _reduced(scans, bases, pattern)
+    whole: dict[str, frozenset[str]] = {}
+    for scan, base in links.values():
+        ends = {own[scan], own[base or scan]}
+        joined = frozenset(ends.union(*(whole.get(end, ()) for end in ends)))
+        whole.update(dict.fromkeys(joined, joined))
+    return {name: min(whole[own[scan]]) for name, (scan, _) in links.items()}
+
+
+def _reduced(scans: set[str], bases: set[str], pattern: str | None) -> dict[str, str]:
+    """Returns names of scans and bases without what tells the scans of a subject apart.
+
+    Raises:
+      ValueError: The pattern is no regular expression of one group, or does not match a scan.
+    """
+    try:
+        rule = re.compile(SUBJECT if pattern is None else pattern)
+    except re.error as error:
+        raise ValueError(f"subject is a regular expression, got {pattern!r}: {error}.") from None
+    if rule.groups != 1:
+        raise ValueError(f"subject has one group, got {pattern!r}, which has {rule.groups}.")
+    own = {}
+    for name in sorted(scans | bases):
+        match = rule.fullmatch(name)
+        if pattern is not None and name not in bases and not (match and match[1]):
+            raise ValueError(
+                f"The folder {name} does not match subject={pattern!r}, or gives an empty group; "
+                "every scan has a subject."
+            )
+        own[name] = match[1] if match and match[1] else name
+    return own

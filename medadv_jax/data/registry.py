@@ -66,7 +66,7 @@ def load(
         "dermofit" the `seed` of their division; every brain data set has `plane` and `spacing`,
         the generated ones `count` and `seed` besides, "bids" `pipeline`, `desc`, `labels`,
         `fractions` and `seed`, "malc" `validation` and `seed`, "freesurfer" `image`, `labels`,
-        `horns`, `fractions` and `seed`.
+        `horns`, `subject`, `fractions` and `seed`.
 
     Returns:
       A random-access source of records.
