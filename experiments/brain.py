@@ -147,11 +147,11 @@ def scores(config: Config, test: data.Source) -> tuple[metrics.Metric, ...]:
     if config.limit is not None:
         return overlap
     spacing = np.stack([test.column(f"spacing_{axis}") for axis in range(3)], axis=1)
-    place = test.column("slice")
+    place, scan = test.column("slice"), test.column("scan")
     return (
         *overlap,
-        metrics.hd95(number, spacing, place),
-        metrics.average_surface_distance(number, spacing, place),
+        metrics.hd95(number, spacing, place, scan),
+        metrics.average_surface_distance(number, spacing, place, scan),
     )
 
 

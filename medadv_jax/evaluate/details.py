@@ -52,7 +52,7 @@ def parts(evaluation: Evaluation, groups: np.ndarray | None = None) -> list[dict
       One dictionary a row of `rows`, in the same order: `model`, `source`, `access`,
       `perturbation`, `eps`, `metric`, `parts`, a list with None where a part is undefined, and
       `undefined`, how many values each part leaves out: the subjects, say, in which a structure is
-      neither there nor predicted; without groups of its own, 1 for a part that is undefined.
+      not there; without groups of its own, 1 for a part that is undefined.
 
     Raises:
       ValueError: `groups` is too short.

@@ -2,7 +2,10 @@
 
 The slices of a subject are pooled first: Dice is that of the whole subject, not a mean of slices,
 whose empty ones would have none. A part is one of the structures 1 .. k-1 (0 is the background and
-left out): the mean over the subjects in which it is defined. The score is the mean of the parts.
+left out): the mean over the subjects that have it. The score is the mean of the parts.
+
+What the truth of a subject does not hold is undefined, left out and counted, whatever is predicted:
+a clean and a perturbed score are means over the same structures of the same subjects.
 """
 
 import dataclasses
@@ -14,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Real, Shaped, UInt8
 
 from medadv_jax.metrics import segmentation
-from medadv_jax.metrics.metric import Metric, over_records
+from medadv_jax.metrics.metric import Metric, over_records, ratio
 
 SpacingOfRecords: TypeAlias = Sequence[float] | Real[np.ndarray, "..."]
 """Side lengths of a voxel in mm: one triple, or a row for every record of the source."""
@@ -46,8 +49,7 @@ def label_maps(
 def dice(num_classes: int) -> Metric:
     """Dice overlap, $2 |P \\cap T| / (|P| + |T|)$ of all pixels of a subject.
 
-    0 where a structure is absent in the prediction or in the truth only; undefined, and so left out
-    and counted, where it is absent in both.
+    0 where nothing of a structure is predicted, undefined where the truth does not have it.
 
     >>> two_subjects = np.array([[[4], [5], [7]], [[0], [0], [0]]])
     >>> metric = dice(2)
@@ -65,8 +67,7 @@ def iou(num_classes: int) -> Metric:
 def volume_error(num_classes: int) -> Metric:
     """Relative error of a subject's volume, (V_pred - V_true) / V_true, positive for too much.
 
-    Undefined where the truth has no such structure. Errors of two subjects may cancel in the mean:
-    see `absolute_volume_error`.
+    Errors of two subjects may cancel in the mean: see `absolute_volume_error`.
     """
     return _overlap("volume_error", segmentation.volume_error_of, num_classes)
 
@@ -80,42 +81,44 @@ def hd95(
     num_classes: int,
     spacing: SpacingOfRecords,
     slices: Int[np.ndarray, " n"] | None = None,
+    scans: Shaped[np.ndarray, " n"] | None = None,
 ) -> Metric:
     """Hausdorff distance of 95 % in mm, of a subject's volume; see `segmentation.hd95`.
 
-    The slices of a subject, in the order of their records, are stacked into its volume (a single
-    slice stays plane); a record of three axes is a volume itself. They must be neighbours: of
-    slices picked at random no surface can be made. With `slices` that is checked, and every second
-    slice, say, is that much thicker.
+    The slices of a scan, in the order of their records, are stacked into its volume (a single slice
+    stays plane); a record of three axes is a volume itself. They must be neighbours: of slices
+    picked at random no surface can be made. With `slices` that is checked, and every second slice,
+    say, is that much thicker. The distance of a subject is the mean of its scans'.
 
-    A structure that is absent in the prediction or in the truth only has no surface to measure to.
-    To leave it out would reward whoever erases it, and infinity would end every mean: it counts as
-    the diagonal of the volume, the largest distance that there can be. Absent in both it is
-    undefined, and so left out and counted.
+    A structure of which nothing is predicted has no surface to measure to. To leave it out would
+    reward whoever erases it, and infinity would end every mean: it counts as the diagonal of the
+    volume, the largest distance that there can be.
 
     Args:
       num_classes: k, at most 256.
       spacing: Side lengths of a voxel in mm, `(3,)`, or `(n, 3)` for each record of the source: of
         a slice its two axes, then from slice to slice; of a volume along its axes.
       slices: The slice number of each record of the source, as `source.column("slice")`.
+      scans: The scan of each record, as `source.column("scan")`; None if a subject has one.
 
     Raises:
-      ValueError: A spacing is not positive; when pooled, the slices of a subject are not evenly
-        spaced, differ in spacing, or a group holds two volumes.
+      ValueError: A spacing is not positive; when pooled, the slices of a scan are not evenly spaced
+        or differ in spacing.
     """
-    return _surface("hd95", 0, num_classes, spacing, slices)
+    return _surface("hd95", 0, num_classes, spacing, slices, scans)
 
 
 def average_surface_distance(
     num_classes: int,
     spacing: SpacingOfRecords,
     slices: Int[np.ndarray, " n"] | None = None,
+    scans: Shaped[np.ndarray, " n"] | None = None,
 ) -> Metric:
     """Average distance in mm between the surfaces of a subject; arguments and rules as in `hd95`.
 
     See `segmentation.average_surface_distance`.
     """
-    return _surface("average_surface_distance", 1, num_classes, spacing, slices)
+    return _surface("average_surface_distance", 1, num_classes, spacing, slices, scans)
 
 
 def _overlap(name: str, each: Callable[[np.ndarray], np.ndarray], num_classes: int) -> Metric:
@@ -129,6 +132,7 @@ def _surface(
     num_classes: int,
     spacing: SpacingOfRecords,
     slices: np.ndarray | None,
+    scans: np.ndarray | None,
 ) -> Metric:
     sides = np.asarray(spacing, np.float64)
     if sides.ndim > 2 or sides.shape[-1:] != (3,) or not (np.isfinite(sides) & (sides > 0)).all():
@@ -138,7 +142,8 @@ def _surface(
         )
     # Tuples: two metrics that measure the same surfaces have equal pools, so one measuring will do.
     rows = tuple(sides.tolist()) if sides.ndim == 1 else tuple(map(tuple, sides.tolist()))
-    pool = _Stack(num_classes, rows, None if slices is None else tuple(slices.tolist()))
+    listed = lambda column: None if column is None else tuple(column.tolist())
+    pool = _Stack(num_classes, rows, listed(slices), listed(scans))
     values = _Values(_Row(row), num_classes, 2)
     return Metric(name, label_maps, over_records(values), pool=pool, each=values)
 
@@ -183,14 +188,20 @@ class _Stack:
     num_classes: int
     spacing: tuple
     slices: tuple | None
+    scans: tuple | None
 
     def __call__(self, outcomes: np.ndarray, records: np.ndarray) -> Float[np.ndarray, "2 k"]:
+        if outcomes.ndim == 5:  # each record is a volume
+            scans = np.arange(len(records))
+        else:
+            scans = np.zeros(len(records)) if self.scans is None else np.array(self.scans)[records]
+        found = [self._scan(outcomes[scans == s], records[scans == s]) for s in np.unique(scans)]
+        defined = ~np.isnan(found)
+        return ratio(np.sum(found, axis=0, where=defined), defined.sum(axis=0))
+
+    def _scan(self, outcomes: np.ndarray, records: np.ndarray) -> Float[np.ndarray, "2 k"]:
+        """Returns the distances of one volume."""
         maps, spacing = outcomes[0], self._spacing(records)
-        if outcomes.ndim == 5 and len(outcomes) > 1:
-            raise ValueError(
-                f"Surface distances are of one volume a group, got {len(outcomes)} in the group of "
-                f"record {records[0]}: give each volume a group of its own."
-            )
         if outcomes.ndim == 4:
             maps = np.moveaxis(outcomes, 0, -1) if len(outcomes) > 1 else maps
             spacing = spacing * [1, 1, self._step(records)]
@@ -204,8 +215,8 @@ class _Stack:
         rows = rows[None] if rows.ndim == 1 else rows[records]
         if (rows != rows[0]).any():
             raise ValueError(
-                f"The slices of a group have one spacing, got {np.unique(rows, axis=0).tolist()} "
-                f"in the group of record {records[0]}."
+                f"The slices of a scan have one spacing, got {np.unique(rows, axis=0).tolist()} "
+                f"in the scan of record {records[0]}."
             )
         return rows[0]
 
@@ -218,6 +229,7 @@ class _Stack:
         if len(steps) > 1 or steps[0] == 0:
             raise ValueError(
                 "Surface distances need evenly spaced slices in their order, got the slices "
-                f"{places.tolist()} in the group of record {records[0]}."
+                f"{places.tolist()} in the scan of record {records[0]}; of a subject with several, "
+                "say which record belongs to which (`scans`)."
             )
         return abs(int(steps[0]))

@@ -30,7 +30,9 @@ def dice(prediction: _Map, label: _Map, num_classes: int) -> _Values:
       num_classes: k, the background included.
 
     Returns:
-      `(k-1,)` in [0, 1]: 0 where only one of the two has the structure, NaN where neither has it.
+      `(k-1,)` in [0, 1]; NaN where the label has no such structure, whether it is predicted or not:
+      else one stray pixel would turn it into 0, and a clean and a perturbed prediction would be
+      scored over different structures.
 
     Raises:
       ValueError: The shapes differ, or a class is out of range.
@@ -55,8 +57,8 @@ def iou(prediction: _Map, label: _Map, num_classes: int) -> _Values:
 def volume_error(prediction: _Map, label: _Map, num_classes: int) -> _Values:
     r"""Relative error of the volume of every structure, $(|P| - |T|) / |T|$.
 
-    Positive where too much is predicted. Arguments and errors are those of `dice`. NaN wherever the
-    label has no such structure, whether it is predicted or not: there is nothing to relate to.
+    Positive where too much is predicted. Arguments, undefined values and errors are those of
+    `dice`.
 
     >>> volume_error(np.array([0, 1, 1, 2]), np.array([1, 1, 1, 1]), 3).round(3)
     array([-0.5,  nan])
@@ -72,8 +74,8 @@ def absolute_volume_error(prediction: _Map, label: _Map, num_classes: int) -> _V
 def hd95(prediction: _Map, label: _Map, num_classes: int, spacing: Spacing) -> _Values:
     """Hausdorff distance of 95 % of every structure: the larger of the two directed percentiles.
 
-    Equal to MONAI's `compute_hausdorff_distance(percentile=95, directed=False)`; the definition is
-    that of `surface.hausdorff95_and_average`.
+    Equal to MONAI's `compute_hausdorff_distance(percentile=95, directed=False)` where the label has
+    the structure; the definition is that of `surface.hausdorff95_and_average`.
 
     Args:
       prediction: Classes in 0 .. k-1.
@@ -82,7 +84,8 @@ def hd95(prediction: _Map, label: _Map, num_classes: int, spacing: Spacing) -> _
       spacing: Side lengths of a voxel, one an axis, in mm.
 
     Returns:
-      `(k-1,)` in mm: infinite where only one of the two has the structure, NaN where neither has.
+      `(k-1,)` in mm: infinite where a structure of the label is not predicted, NaN where the label
+      has no such structure.
 
     Raises:
       ValueError: The shapes differ, a class is out of range, or a spacing is not positive.
@@ -137,13 +140,13 @@ def overlaps(prediction: _Map, label: _Map, num_classes: int) -> Int[np.ndarray,
 def dice_of(overlaps: np.ndarray) -> _Values:
     """Dice overlap from pixels `(*s, 3, k-1)`, as `overlaps` counts them."""
     shared, predicted, true = np.moveaxis(np.asarray(overlaps), -2, 0)
-    return ratio(2.0 * shared, predicted + true)
+    return np.where(true > 0, ratio(2.0 * shared, predicted + true), np.nan)
 
 
 def iou_of(overlaps: np.ndarray) -> _Values:
     """Intersection over union from pixels `(*s, 3, k-1)`."""
     shared, predicted, true = np.moveaxis(np.asarray(overlaps), -2, 0)
-    return ratio(1.0 * shared, predicted + true - shared)
+    return np.where(true > 0, ratio(1.0 * shared, predicted + true - shared), np.nan)
 
 
 def volume_error_of(overlaps: np.ndarray) -> _Values:

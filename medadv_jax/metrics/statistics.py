@@ -31,10 +31,12 @@ def bootstrap(
 
     Images of one lesion (or slices of one brain) resemble each other: drawn one by one they would
     count as independent and the interval would be too short. So G of the G groups are drawn with
-    replacement, each with all its examples, and the score is computed anew. A replicate that lacks
-    a part which the score has, such as a class none of whose examples was drawn, is left out: its
-    mean would be over other parts. The interval knows only what was drawn: where every example is
-    right (or every one is wrong) it is a point, however few there are.
+    replacement, each with all its examples, and the score is computed anew: the mean of the parts
+    (classes, structures) that the replicate has. To leave out replicates that lack a part would
+    keep only those that hold its few owners: simulated with parts that a third of six subjects
+    have, such intervals cover the truth in 27 % of cases, these in 82 %, and where each subject has
+    each part 86 %. With few groups intervals are too short; the interval knows only what was drawn,
+    and where every example is right (or every one is wrong) it is a point.
 
     Args:
       metric: The score.
@@ -67,15 +69,14 @@ def bootstrap(
     metric, outcomes, groups = pooled(metric, outcomes, groups)
     member = np.unique(groups, return_inverse=True)[1]
     number = member.max(initial=-1) + 1
-    defined = ~np.isnan(metric.parts(outcomes, np.ones(len(outcomes))))
-    if number < 2 or not defined.any():
+    if number < 2:
         return Interval(np.nan, np.nan)
     rng, scores = np.random.default_rng(seed), []
     for start in range(0, samples, _CHUNK):
         drawn = rng.integers(number, size=(min(_CHUNK, samples - start), number))
-        parts = metric.parts(outcomes, _counts(drawn)[:, member])[:, defined]
-        scores.append(parts[~np.isnan(parts).any(axis=-1)].mean(axis=-1))
+        scores.append(metric.score(outcomes, _counts(drawn)[:, member]))
     whole = np.concatenate(scores)
+    whole = whole[~np.isnan(whole)]
     if not whole.size:
         return Interval(np.nan, np.nan)
     low, high = np.quantile(whole, [(1 - level) / 2, (1 + level) / 2])

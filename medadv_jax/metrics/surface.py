@@ -70,8 +70,8 @@ def hausdorff95_and_average(
       spacing: Side lengths of a voxel, one an axis.
 
     Returns:
-      `(2, k-1)`, HD95 in the first row; NaN for a structure that is absent in both, infinite for
-      one that is absent in one of them.
+      `(2, k-1)`, HD95 in the first row; NaN for a structure that the label does not have, infinite
+      for one that only the label has.
     """
     found = np.full((2, num_classes - 1), np.nan)
     both = zip(*(surfaces(maps, num_classes, spacing) for maps in (prediction, label)), strict=True)
@@ -80,6 +80,6 @@ def hausdorff95_and_average(
             there, back = KDTree(true).query(inside)[0], KDTree(inside).query(true)[0]
             found[0, structure] = max(np.percentile(there, 95), np.percentile(back, 95))
             found[1, structure] = np.concatenate([there, back]).mean()
-        elif len(inside) or len(true):
+        elif len(true):
             found[:, structure] = np.inf
     return found

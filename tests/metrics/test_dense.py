@@ -83,9 +83,9 @@ def test_a_lost_structure_costs_the_diagonal(maker):
     maps[:, 1, 2:4, 2:4] = 2  # true only
     whole, pooled, _ = metrics.pooled(maker(CLASSES, SPACING), maps, np.zeros(3))
     diagonal = np.linalg.norm([4 * 1.0, 5 * 2.5, 2 * 1.5])
-    np.testing.assert_allclose(whole.each(pooled), [[diagonal, diagonal, np.nan]])
+    np.testing.assert_allclose(whole.each(pooled), [[np.nan, diagonal, np.nan]])
     assert whole.score(pooled, np.ones(1)) == pytest.approx(diagonal)
-    assert whole.undefined(pooled, np.ones(1)).tolist() == [0, 0, 1]
+    assert whole.undefined(pooled, np.ones(1)).tolist() == [1, 0, 1]
     assert whole.undefined(pooled, np.zeros(1)).tolist() == [0, 0, 0]
 
 
@@ -106,7 +106,7 @@ def test_every_second_slice_is_twice_as_thick():
         np.testing.assert_allclose(whole.each(pooled), [[2 * 1.5 * abs(step)]])
     for slices in ([1, 2, 4], [1, 1, 1]):
         metric = metrics.hd95(2, SPACING, np.array(slices))
-        with pytest.raises(ValueError, match="evenly spaced slices .* in the group of record 0"):
+        with pytest.raises(ValueError, match="evenly spaced slices .* in the scan of record 0"):
             metrics.pooled(metric, maps, np.zeros(3))
 
 
@@ -118,15 +118,33 @@ def test_a_single_slice_stays_plane():
     np.testing.assert_allclose(whole.each(pooled), [expected])
 
 
-def test_a_volume_is_a_group():
+@pytest.mark.parametrize("maker", SURFACES)
+def test_of_several_scans_of_a_subject_the_distance_is_the_mean(maker):
+    """Two scans of 6 slices each, their records mixed up; the second has no structure 3."""
+    rng = np.random.default_rng(0)
+    maps = rng.integers(0, CLASSES, (12, 2, 7, 5)).astype(np.uint8)
+    maps[6:, 1][maps[6:, 1] == 3] = 0
+    places, scans = np.tile(np.arange(6), 2), np.repeat(["one", "two"], 6)
+    metric = maker(CLASSES, SPACING, places, scans)
+    whole, pooled, _ = metrics.pooled(metric, maps, np.zeros(12))
+    plain = getattr(segmentation, metric.name)
+    volumes = [np.moveaxis(maps[part], 0, -1) for part in (slice(6), slice(6, 12))]
+    one, two = (plain(volume[0], volume[1], CLASSES, SPACING) for volume in volumes)
+    expected = [*(one[:2] + two[:2]) / 2, one[2]]
+    np.testing.assert_allclose(whole.each(pooled), [expected])
+    with pytest.raises(ValueError, match="of a subject with several, say which record belongs to"):
+        metrics.pooled(maker(CLASSES, SPACING, places), maps, np.zeros(12))
+
+
+def test_a_record_of_three_axes_is_a_volume():
     maps = np.random.default_rng(0).integers(0, CLASSES, (2, 2, 4, 5, 6)).astype(np.uint8)
     metric = metrics.average_surface_distance(CLASSES, SPACING)
     whole, pooled, _ = metrics.pooled(metric, maps, np.arange(2))
     for number in range(2):
         expected = segmentation.average_surface_distance(*maps[number], CLASSES, SPACING)
         np.testing.assert_allclose(whole.each(pooled)[number], expected)
-    with pytest.raises(ValueError, match="one volume a group, got 2 in the group of record 0"):
-        metrics.pooled(metric, maps, np.zeros(2))
+    together = metrics.pooled(metric, maps, np.zeros(2))
+    np.testing.assert_allclose(whole.each(together.outcomes)[0], whole.each(pooled).mean(axis=0))
 
 
 def test_what_does_not_fit_is_refused():

@@ -108,17 +108,17 @@ def test_a_border_is_what_erosion_takes_away(shape):
         np.testing.assert_array_equal(found & mask, mask & ~ndimage.binary_erosion(mask))
 
 
-def test_absent_in_one_or_in_both():
+def test_what_the_label_does_not_have_is_undefined():
     prediction, label = np.zeros((2, 6, 6), int)
     prediction[1:3, 1:3], label[3:5, 3:5] = 1, 2
     dice, iou, error, absolute = (getattr(segmentation, n)(prediction, label, 4) for n in NAMES)
     for values in (dice, iou):
-        np.testing.assert_array_equal(values, [0, 0, np.nan])
+        np.testing.assert_array_equal(values, [np.nan, 0, np.nan])
     np.testing.assert_array_equal(error, [np.nan, -1, np.nan])
     np.testing.assert_array_equal(absolute, [np.nan, 1, np.nan])
     for name in DISTANCES:
         values = getattr(segmentation, name)(prediction, label, 4, (1.0, 1.0))
-        np.testing.assert_array_equal(values, [np.inf, np.inf, np.nan])
+        np.testing.assert_array_equal(values, [np.nan, np.inf, np.nan])
 
 
 def test_ignored_pixels_have_no_surface():

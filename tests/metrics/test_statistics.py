@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -21,16 +23,6 @@ def test_interval_equals_scipy_for_independent_examples():
     # The quantiles are multiples of 1/80; a neighbour is within the noise of the draws.
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1.01 / 80)
     assert ours.low < right.mean() < ours.high
-
-
-def test_a_class_that_was_not_drawn_does_not_change_what_is_averaged():
-    # A constant prediction scores 1/3 on three classes, whatever their sizes.
-    label = np.repeat([0, 1, 2], [8, 3, 2]).astype(np.float32)
-    constant = np.stack([label, np.zeros_like(label)], axis=1)
-    interval = metrics.bootstrap(
-        metrics.balanced_accuracy(3), constant, np.arange(len(label)), seed=0
-    )
-    assert interval == pytest.approx((1 / 3, 1 / 3))
 
 
 def clustered(rng, groups=60, each=5):
@@ -83,6 +75,30 @@ def test_a_group_larger_than_others_weighs_more():
     low, high = metrics.bootstrap(ACCURACY, decisions(right), groups, seed=0)
     assert low == 0
     assert high == 1
+
+
+def test_intervals_cover_where_parts_are_rare():
+    """Twelve structures, of which two thirds are in a third of six subjects."""
+    rng, metric, covered = np.random.default_rng(0), metrics.dice(13), 0
+    for trial in range(200):
+        has = rng.random((6, 12)) < np.where(np.arange(12) < 4, 1, 0.35)
+        values = np.clip(0.5 + rng.normal(0, 0.15, (6, 1)) + rng.normal(0, 0.1, (6, 12)), 0, 1)
+        size = np.where(has, 10000, 0)
+        pixels = np.stack([np.round(values * size).astype(int), size, size], axis=1)
+        low, high = metrics.bootstrap(metric, pixels, np.arange(6), seed=trial, samples=200)
+        covered += low <= 0.5 <= high
+    assert covered / 200 > 0.75  # 0.84 where each subject has each structure
+
+
+def test_a_replicate_is_the_mean_of_the_parts_that_it_has():
+    """Against all 4^4 draws: each subject is the only one with its structure."""
+    shared = np.array([9, 7, 4, 2])
+    pixels = np.stack([np.diag(shared), 10 * np.eye(4), 10 * np.eye(4)], axis=1).astype(int)
+    draws = itertools.product(range(4), repeat=4)
+    means = [np.mean(shared[np.unique(drawn)] / 10) for drawn in draws]
+    interval = metrics.bootstrap(metrics.dice(5), pixels, np.arange(4), seed=0, samples=5000)
+    np.testing.assert_allclose(interval, np.quantile(means, [0.025, 0.975]), atol=0.026)
+    assert 0.2 <= interval.low < 0.4 and 0.7 < interval.high <= 0.9
 
 
 def test_undefined_replicates_are_left_out():
