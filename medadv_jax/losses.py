@@ -7,7 +7,7 @@ those whose label is not negative.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Integer
+from jaxtyping import Array, Bool, Float, Int, Integer
 
 
 def cross_entropy(
@@ -41,12 +41,24 @@ def cross_entropy(
     >>> print(cross_entropy(jnp.zeros((2, 4)), jnp.array([2, -1])).round(4))
     1.3863
     """
-    own, others = _split(logits, label)
-    each = jax.nn.softplus(jax.nn.logsumexp(others, axis=-1) - own)
+    each = cross_entropies(logits, label)
     if smoothing != 0:
         of_all = jax.nn.logsumexp(logits, axis=-1) - logits.mean(axis=-1)
         each = (1 - smoothing) * each + smoothing * of_all
-    return _mean(each if weights is None else weights * each, label)
+    return mean(each if weights is None else weights * each, label >= 0)
+
+
+def cross_entropies(
+    logits: Float[Array, "*dense k"], label: Int[Array, "*dense"]
+) -> Float[Array, "*dense"]:
+    """The `cross_entropy` of every pixel, 0 where it does not count.
+
+    >>> print(cross_entropies(jnp.zeros((2, 4)), jnp.array([3, -1])).round(4))
+    [1.3863 0.    ]
+    """
+    own, others = _split(logits, label)
+    each = jax.nn.softplus(jax.nn.logsumexp(others, axis=-1) - own)
+    return jnp.where(label >= 0, each, 0)
 
 
 def margin(logits: Float[Array, "*dense k"], label: Int[Array, "*dense"]) -> Float[Array, ""]:
@@ -65,8 +77,28 @@ def margin(logits: Float[Array, "*dense k"], label: Int[Array, "*dense"]) -> Flo
     >>> print(margin(jnp.array([-1.0, -3.0, -2.0]), jnp.array(1)))
     2.0
     """
+    return mean(margins(logits, label), label >= 0)
+
+
+def margins(
+    logits: Float[Array, "*dense k"], label: Int[Array, "*dense"]
+) -> Float[Array, "*dense"]:
+    """The `margin` of every pixel, 0 where it does not count.
+
+    >>> print(margins(jnp.array([[-1.0, -3.0], [5.0, 0.0]]), jnp.array([1, -1])))
+    [2. 0.]
+    """
     own, others = _split(logits, label)
-    return _mean(jnp.max(others, axis=-1) - own, label)
+    return jnp.where(label >= 0, jnp.max(others, axis=-1) - own, 0)
+
+
+def mean(values: Float[Array, "*dense"], counts: Bool[Array, "*dense"]) -> Float[Array, ""]:
+    """Returns the mean over the pixels that count, 0 if none does.
+
+    >>> print(mean(jnp.array([1.0, 3.0, 9.0]), jnp.array([True, True, False])))
+    2.0
+    """
+    return jnp.sum(jnp.where(counts, values, 0)) / jnp.maximum(jnp.sum(counts), 1)
 
 
 def dice_loss(
@@ -204,12 +236,6 @@ def edge_weights(
         )
         edge = edge | beside(0, 1) | beside(1, 0)
     return jnp.where(edge, jnp.float32(omega0), 0)
-
-
-def _mean(values: Float[Array, "*dense"], label: Int[Array, "*dense"]) -> Float[Array, ""]:
-    """Returns the mean over the pixels that count."""
-    counts = label >= 0
-    return jnp.sum(jnp.where(counts, values, 0)) / jnp.maximum(jnp.sum(counts), 1)
 
 
 def _split(

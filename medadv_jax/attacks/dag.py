@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from medadv_jax import losses
 from medadv_jax.attacks import checks, judge, norms
 from medadv_jax.attacks.gradient import useless
 from medadv_jax.attacks.pixels import at
@@ -155,8 +156,7 @@ class DAG:
     def _gaps(self, logits: Any, label: Any, target: Any) -> Float[Array, "*space"]:
         """Returns by how much the wanted class is above the class to leave, pixel by pixel."""
         if target is None:
-            of_label = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
-            return jnp.max(jnp.where(of_label, -jnp.inf, logits), axis=-1) - at(logits, label)
+            return losses.margins(logits, label)
         leave = label if self.active == "label" else jnp.argmax(logits, axis=-1)
         return at(logits, target) - at(logits, leave)
 

@@ -57,4 +57,4 @@ def dlr(
         top = jax.lax.top_k(logits, 4)[0]
         spread = top[..., 0] - (top[..., 2] + top[..., 3]) / 2
         ratio = (at(logits, target) - at(logits, label)) / (spread + FLOOR)
-    return jnp.sum(jnp.where(counts, ratio, 0)) / jnp.maximum(jnp.sum(counts), 1)
+    return losses.mean(ratio, counts)

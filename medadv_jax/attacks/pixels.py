@@ -4,8 +4,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from medadv_jax import losses
-
 
 def right(logits: Float[Array, "*dense k"], label: Int[Array, "*dense"]) -> Bool[Array, "*dense"]:
     """Whether a pixel that counts is predicted as its label; no gradient flows through it.
@@ -47,15 +45,3 @@ def withstand(
         valid = valid & (target >= 0)
         standing = valid & ~right(logits, target)
     return jnp.where(jnp.isfinite(logits).all(), jnp.sum(standing), jnp.sum(valid))
-
-
-def cross_entropies(
-    logits: Float[Array, "*dense k"], label: Int[Array, "*dense"]
-) -> Float[Array, "*dense"]:
-    """Returns the cross-entropy of every pixel, 0 where none counts.
-
-    >>> print(cross_entropies(jnp.zeros((2, 4)), jnp.array([3, -1])).round(4))
-    [1.3863 0.    ]
-    """
-    each = jax.vmap(losses.cross_entropy)(logits.reshape(-1, logits.shape[-1]), label.ravel())
-    return each.reshape(label.shape)

@@ -84,8 +84,7 @@ def jensen_shannon(
     >>> print(f"{jensen_shannon(jnp.zeros((2, 2)), jnp.array([0, -1])):.4f}")  # log(4 / 3) * 3 / 4
     0.2158
     """
-    each = pixels.cross_entropies(logits, label)
+    each = losses.cross_entropies(logits, label)
     own = jnp.exp(-each)
     divergence = jnp.log(2.0) - (own * each + (1 + own) * jnp.log1p(own)) / 2
-    counts = label >= 0
-    return jnp.sum(jnp.where(counts, divergence, 0)) / jnp.maximum(jnp.sum(counts), 1)
+    return losses.mean(divergence, label >= 0)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from medadv_jax.attacks.cospgd import cospgd_loss
-from medadv_jax.attacks.pixels import cross_entropies
 from medadv_jax.attacks.segpgd import segpgd_loss
+from medadv_jax.losses import cross_entropies
 
 torch = pytest.importorskip("torch")
 cospgd = pytest.importorskip("cospgd")
