@@ -13,6 +13,8 @@ from medadv_jax.data.table import Row, Table, need, read_csv
 HOMEPAGE = "the data set's own page (layout: https://bids-specification.readthedocs.io)"
 OWN_SPACES = ("", "T1w", "orig", "individual")
 """Entity `space` of labels that lie on the scan's own grid; those in a template's are others."""
+OF_LABELS = {"desc", "space", "res", "den", "label"}
+"""Entities that labels have besides those of their image."""
 FIELDS: Mapping[str, Any] = {"session": str, "age": np.float32, "sex": str}
 
 
@@ -30,12 +32,13 @@ def table(
     """Reads a BIDS data set: each `*_T1w` image with the `*_dseg` labels of a derivative.
 
     Images are `sub-*/[ses-*/]anat/*_T1w.nii[.gz]`, labels
-    `derivatives/<pipeline>/sub-*/[ses-*/]anat/*_dseg.nii[.gz]`; they belong together if every
-    entity of the image's name (`sub`, `ses`, `acq`, `run`, ...) stands in that of the labels, too.
-    Labels in a template's `space` are passed over. What an id means is said by the option `labels`
-    or by the label table, see `bids_labels.numbering_of`. `participants.tsv`, where there is one,
-    gives `age` and `sex`; what it lacks, or has as n/a, is NaN or "". All sessions of a subject
-    are in one split.
+    `derivatives/<pipeline>/sub-*/[ses-*/]anat/*_dseg.nii[.gz]`; they belong together if the
+    entities of their names (`sub`, `ses`, `acq`, `run`, ...) are equal but for those in OF_LABELS.
+    An image without such labels may have ones with further entities (`atlas`, ...), if these stand
+    in no image's name. Labels in a template's `space` are passed over. What an id means is said by
+    the option `labels` or by the label table, see `bids_labels.numbering_of`. `participants.tsv`,
+    where there is one, gives `age` (89+ is 89) and `sex`; what it lacks, or has as n/a, is NaN or
+    "". All sessions of a subject are in one split.
 
     Args:
       data_dir: The data set.
@@ -143,9 +146,17 @@ def _pairs(
         if not any(image.name.startswith(f"{person}_") for image in images):
             raise FileNotFoundError(f"{data_dir / person} has no anat/*_T1w.nii.gz.")
     left, pairs = set(labels), []
+    named = {path: _entities(path).items() for path in (*images, *labels)}
+    told = {key for image in images for key, _ in named[image]}
     for image in images:
-        wanted = _entities(image).items()
-        own = [path for path in labels if wanted <= _entities(path).items()]
+        # Labels of at least the image's entities, and which entities they have besides.
+        further = {
+            path: {key for key, _ in named[path] - named[image]}
+            for path in labels
+            if named[image] <= named[path]
+        }
+        own = [path for path, keys in further.items() if keys <= OF_LABELS]
+        own = own or [path for path, keys in further.items() if not keys & told]
         if not own:
             raise FileNotFoundError(f"{image} has no labels *_dseg.nii.gz in {folder}.")
         if len(own) > 1:
@@ -169,9 +180,10 @@ def _participants(data_dir: pathlib.Path) -> tuple[list[pathlib.Path], dict[str,
 
 
 def _known(row: Row | None) -> dict[str, Any]:
-    """Returns age and sex of a subject."""
+    """Returns age and sex of a subject; an age such as 89+, so published for privacy, is 89."""
     if row is None:
         return dict(age=float("nan"), sex="")
     told = {key: row.values.get(key, "n/a").strip() for key in ("age", "sex")}
     told = {key: "" if value == "n/a" else value for key, value in told.items()}
+    told["age"] = told["age"].removesuffix("+")
     return dict(age=Row(row.file, row.line, told).number("age"), sex=told["sex"])

@@ -23,8 +23,9 @@ def numbering_of(
 
     In this order: the numbering named by `labels`; a label table whose column COLUMN gives the
     structure of each `index`; a `desc` that is WELL_KNOWN. Label tables are `desc-<desc>_dseg.tsv`
-    and `dseg.tsv`, in the derivative's folder or at the top level. The structure is not guessed
-    from the names of regions, which differ from one pipeline to the next.
+    and `dseg.tsv`, in the derivative's folder or at the top level; where they have no row for id 0,
+    it is background. The structure is not guessed from the names of regions, which differ from one
+    pipeline to the next.
 
     Args:
       data_dir: The data set.
@@ -58,7 +59,7 @@ def _read(path: pathlib.Path) -> Numbering | None:
     rows = read_csv(path, ("index",), key="index", homepage="its makers", delimiter="\t")
     if COLUMN not in rows[0].values:
         return None
-    numbering = {}
+    numbering = {0: 0}  # what no tool marks, whether or not the table has a row for it
     for row in rows:
         number = row.number("index")
         if not (number >= 0 and number.is_integer()):

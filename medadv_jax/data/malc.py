@@ -75,20 +75,19 @@ def _scans(data_dir: pathlib.Path, part: str) -> list[scans.Scan]:
     """Returns the scans of the training or of the testing part."""
     images = need(data_dir / f"{part}-images", HOMEPAGE)
     labels = need(data_dir / f"{part}-labels", HOMEPAGE)
-    found: dict[str, scans.Scan] = {}
+    found = []
     for path in sorted(images.iterdir()):
         if not (match := IMAGE.fullmatch(path.name)):
             continue
         name, subject = match[1], match[2]
-        if name in found:
-            raise ValueError(f"{path} and {found[name].image} are the same scan twice.")
-        found[name] = scans.Scan(name, subject, path, _label(labels, name), {})
+        found.append(scans.Scan(name, subject, path, _label(labels, name), {}))
+    names = {scan.name for scan in found}
     for path in sorted(labels.glob("*_glm.nii*")):
-        if path.name.split("_glm.nii")[0] not in found:
+        if path.name.split("_glm.nii")[0] not in names:
             raise FileNotFoundError(f"{path} has no image in {images}. See {HOMEPAGE}.")
     if not found:
         raise ValueError(f"{images} holds no image named like 1000_3.nii.gz.")
-    return list(found.values())
+    return found
 
 
 def _label(folder: pathlib.Path, name: str) -> pathlib.Path:

@@ -81,9 +81,11 @@ def table(
 
     Raises:
       FileNotFoundError: A file is missing.
-      ValueError: A header breaks a rule, a subject is in two splits, or a split is empty.
+      ValueError: A header breaks a rule, two scans have one name or one file of labels, a subject
+        is in two splits, or a split is empty.
     """
     slices.check_plane(plane)
+    _check_once(scans)
     parts: dict[str, list[Scan]] = {split: [] for split in SPLITS}
     split_of: dict[str, str] = {}
     for scan, split in sorted(zip(scans, splits, strict=True), key=lambda pair: pair[0][:2][::-1]):
@@ -106,11 +108,26 @@ def table(
         fingerprint=(
             *stamp([*files, *(file for scan in scans for file in (scan.image, scan.label))]),
             sorted(numbering.items()),
+            [(scan.name, scan.subject, split) for scan, split in zip(scans, splits, strict=True)],
             sampling.PERCENTILES,
         ),
         dense=True,
         shard=slices.VOLUMES_IN_A_FILE if plane == "volume" else None,
     )
+
+
+def _check_once(scans: Sequence[Scan]) -> None:
+    """Raises ValueError if two scans have one name, or share their labels."""
+    named: dict[str, Scan] = {}
+    labelled: dict[pathlib.Path, Scan] = {}
+    for scan in scans:
+        if (other := named.setdefault(scan.name, scan)) is not scan:
+            raise ValueError(f"{scan.image} and {other.image} are the same scan twice.")
+        if (other := labelled.setdefault(scan.label, scan)) is not scan:
+            raise ValueError(
+                f"{scan.label} would label both {scan.image} and {other.image}; a label file "
+                "belongs to one image."
+            )
 
 
 def _part(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medadv_jax import data
-from medadv_jax.data import sampling, structures
+from medadv_jax.data import bids, sampling, structures
 from medadv_jax.data.slices import stacked
 
 TABLE = (
@@ -171,12 +171,11 @@ def test_a_subject_that_lacks_a_file(copy, cache):
 def test_several_candidates(copy, cache):
     derivatives = copy / "derivatives"
     label = derivatives / "seg/sub-02/anat/sub-02_desc-x_dseg.nii.gz"
-    shutil.copy(label, label.with_name("sub-02_run-2_desc-x_dseg.nii.gz"))
-    with pytest.raises(ValueError, match="sub-02_T1w.nii.gz has several labels: .*run-2"):
+    twice = label.with_name("sub-02_res-1_desc-x_dseg.nii.gz")
+    shutil.copy(label, twice)
+    with pytest.raises(ValueError, match="sub-02_T1w.nii.gz has several labels: .*res-1"):
         load(copy)
-    label.with_name("sub-02_run-2_desc-x_dseg.nii.gz").rename(
-        label.with_name("sub-02_desc-y_dseg.nii.gz")
-    )
+    twice.rename(label.with_name("sub-02_desc-y_dseg.nii.gz"))
     with pytest.raises(ValueError, match=r"seg has .* desc \['x', 'y'\]; desc= names one"):
         load(copy)
     assert len(load(copy, desc="x"))
@@ -186,6 +185,77 @@ def test_several_candidates(copy, cache):
     assert len(load(copy, desc="x", pipeline="other"))
     with pytest.raises(FileNotFoundError, match="derivatives/third is missing"):
         load(copy, pipeline="third")
+
+
+@pytest.fixture
+def add(copy, write_scan):
+    """Adds an image, labels, or both, to the first subject."""
+
+    def write(image=None, label=None, seed=7):
+        spare = copy.parent / "spare.nii.gz"
+        image = copy / f"sub-01/anat/sub-01_{image}" if image else spare
+        folder = copy / "derivatives/seg/sub-01/anat"
+        write_scan(image, folder / f"sub-01_{label}" if label else spare, (7, 9), seed)
+
+    return write
+
+
+def pairs(root):
+    """Names of the images and of their labels."""
+    images, labels = bids._files(root, "T1w"), bids._files(root / "derivatives/seg", "dseg")
+    found = bids._pairs(root, root / "derivatives/seg", images, labels)
+    return {one.name[:-7]: other.name[:-12] for one, other in found}
+
+
+def test_each_of_two_runs_has_its_own_labels(copy, cache, add):
+    add("run-2_T1w.nii.gz", "run-2_desc-x_dseg.nii.gz")
+    assert pairs(copy) == {
+        "sub-01_T1w": "sub-01_desc-x",
+        "sub-01_run-2_T1w": "sub-01_run-2_desc-x",
+        **{f"{name}_T1w": f"{name}_desc-x" for name in SUBJECTS[1::2]},
+        **{f"sub-03_ses-{ses}_T1w": f"sub-03_ses-{ses}_desc-x" for ses in "ab"},
+    }
+    assert sum(map(len, every(copy))) == 6 * 6
+    (copy / "derivatives/seg/sub-01/anat/sub-01_desc-x_dseg.nii.gz").unlink()
+    with pytest.raises(FileNotFoundError, match="sub-01_T1w.nii.gz has no labels"):
+        load(copy)  # those of run 2 are not its own
+
+
+def test_labels_with_further_entities(copy, cache, add):
+    (copy / "derivatives/seg/sub-01/anat/sub-01_desc-x_dseg.nii.gz").unlink()
+    add(label="atlas-a_space-T1w_desc-x_dseg.nii.gz")
+    assert pairs(copy)["sub-01_T1w"] == "sub-01_atlas-a_space-T1w_desc-x"
+    add(label="atlas-b_desc-x_dseg.nii.gz")
+    with pytest.raises(ValueError, match="sub-01_T1w.nii.gz has several labels: .*atlas-b"):
+        load(copy)
+
+
+def test_labels_of_two_images(copy, cache, add):
+    add("desc-x_T1w.nii.gz")
+    with pytest.raises(ValueError, match="_dseg.nii.gz would label both .*_T1w.* and .*_T1w"):
+        load(copy)
+
+
+def test_a_scan_stored_twice(copy, cache, add):
+    add("T1w.nii")
+    with pytest.raises(ValueError, match="sub-01_T1w.nii.* and .*sub-01_T1w.nii.* same scan twice"):
+        load(copy)
+    (copy / "sub-01/anat/sub-01_T1w.nii").unlink()
+    add(label="desc-x_dseg.nii")
+    with pytest.raises(ValueError, match="sub-01_T1w.nii.gz has several labels"):
+        load(copy)
+
+
+def test_an_age_cut_off_for_privacy(copy, cache, write_csv):
+    write_csv(copy / "participants.tsv", PEOPLE[0], *(f"{name}\t89+\tF" for name in SUBJECTS))
+    assert set(load(copy).column("age")) == {89.0}
+
+
+def test_a_label_table_without_zero(copy, cache):
+    with_zero = [source.fingerprint for source in every(copy)]
+    table = copy / "derivatives" / "seg" / "desc-x_dseg.tsv"
+    table.write_text("\n".join([TABLE[0], *TABLE[2:]]))
+    assert [source.fingerprint for source in every(copy)] == with_zero
 
 
 def test_other_refusals(copy, cache, write_csv):

@@ -91,6 +91,12 @@ def test_no_subject_is_in_two_splits(tmp_path, cache, write_scan):
     assert set(source.column("subject")) < {f"000{subject}" for subject in range(1, 6)}
 
 
+def test_another_grouping_is_prepared_anew(tree, cache, monkeypatch):
+    subjects = set(load(tree).column("subject"))
+    monkeypatch.setattr(freesurfer, "SUBJECT", "(.{2}).*")
+    assert not subjects & set(load(tree).column("subject"))
+
+
 @pytest.mark.parametrize(
     "pattern, rule",
     [

@@ -1,5 +1,7 @@
 """The layout of the MICCAI 2012 multi-atlas challenge."""
 
+import gzip
+
 import pytest
 
 from medadv_jax import data
@@ -66,6 +68,13 @@ def test_refusals(tree, cache, write_scan):
     with pytest.raises(
         ValueError, match="1000_4.nii.gz: subject 1000 is in test and in (train|val)"
     ):
+        load(tree, validation=1)
+
+
+def test_a_scan_stored_twice(tree, cache):
+    image = tree / "training-images" / "1000_3.nii.gz"
+    image.with_name("1000_3.nii").write_bytes(gzip.decompress(image.read_bytes()))
+    with pytest.raises(ValueError, match="1000_3.nii.* and .*1000_3.nii.* are the same scan twice"):
         load(tree, validation=1)
 
 
