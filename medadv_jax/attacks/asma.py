@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from medadv_jax.attacks import checks
 from medadv_jax.attacks.judge import fooled
-from medadv_jax.attacks.pixels import at
+from medadv_jax.attacks.pixels import at, valid
 from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
 
 
@@ -90,10 +90,9 @@ class ASMA:
         """Returns the state before the first step; the key is not used."""
         checks.dense_label(self, label)
         wanted = checks.targeted(self, target)
-        valid = (label >= 0) & (wanted >= 0)
         return ASMAState(
             image=image,
-            done=~jnp.any(valid & (wanted != label)),
+            done=~jnp.any(valid(label, wanted) & (wanted != label)),
             flat=jnp.array(False),
             clean=image,
             label=label,
@@ -105,12 +104,12 @@ class ASMA:
 
     def step(self, predict: Any, state: ASMAState) -> ASMAState:
         """Returns the state after one more step."""
-        valid = (state.label >= 0) & (state.target >= 0)
+        counts = valid(state.label, state.target)
 
         def objective(point: Image) -> tuple[Any, Any]:
             logits = predict(point)
             wanted = at(logits, state.target)
-            missed = valid & (jnp.argmax(logits, axis=-1) != state.target)
+            missed = counts & (jnp.argmax(logits, axis=-1) != state.target)
             distance = jnp.sum((point - state.clean) ** 2)
             return jnp.sum(jnp.where(missed, wanted, 0)) - distance, (logits, distance)
 
@@ -118,7 +117,7 @@ class ASMA:
         hit = fooled(logits, state.label, state.target)
         better = hit & (distance < state.least)
         found = hit | jnp.isfinite(state.least)
-        overlap = mean_iou(jnp.argmax(logits, axis=-1), state.target, valid, logits.shape[-1])
+        overlap = mean_iou(jnp.argmax(logits, axis=-1), state.target, counts, logits.shape[-1])
         length = jnp.where(state.first, 0, self.beta * overlap) + self.tau
         flat = ~jnp.isfinite(slope).all() | ((slope == 0).all() & ~hit)
         stop = flat | (hit & self.until_fooled)
@@ -138,7 +137,7 @@ class ASMA:
 def mean_iou(
     prediction: Int[Array, "*space"],
     target: Int[Array, "*space"],
-    valid: Bool[Array, "*space"],
+    counts: Bool[Array, "*space"],
     num_classes: int,
 ) -> Float[Array, ""]:
     """Returns the mean intersection over union of the classes that occur in either map.
@@ -147,8 +146,8 @@ def mean_iou(
     >>> print(mean_iou(one, two, one >= 0, 5).round(4))  # 1/2, 1/3 and 0/1
     0.2778
     """
-    one = jax.nn.one_hot(prediction, num_classes, dtype=bool) & valid[..., None]
-    two = jax.nn.one_hot(target, num_classes, dtype=bool) & valid[..., None]
+    one = jax.nn.one_hot(prediction, num_classes, dtype=bool) & counts[..., None]
+    two = jax.nn.one_hot(target, num_classes, dtype=bool) & counts[..., None]
     pixels = tuple(range(prediction.ndim))
     both, either = jnp.sum(one & two, pixels), jnp.sum(one | two, pixels)
     return jnp.sum(both / jnp.maximum(either, 1)) / jnp.maximum(jnp.sum(either > 0), 1)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from medadv_jax import losses
 from medadv_jax.attacks import checks, judge, norms
 from medadv_jax.attacks.gradient import useless
-from medadv_jax.attacks.pixels import at
+from medadv_jax.attacks.pixels import at, valid
 from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
 
 BACKGROUND = 0
@@ -143,15 +143,15 @@ class DAG:
     def _attacked(self, label: Label, target: Label | None) -> Bool[Array, "*space"]:
         """Returns the pixels that are to change."""
         if target is not None:
-            return (label >= 0) & (target >= 0) & (target != label)
-        return label > BACKGROUND if self.foreground_only else label >= 0
+            return valid(label, target) & (target != label)
+        return label > BACKGROUND if self.foreground_only else valid(label)
 
     def _active(self, logits: Any, label: Any, target: Any) -> Bool[Array, "*space"]:
         """Returns the pixels that a step is for."""
         prediction = jnp.argmax(logits, axis=-1)
         if target is None or self.active == "label":
             return self._attacked(label, target) & (prediction == label)
-        return (label >= 0) & (target >= 0) & (prediction != target)
+        return valid(label, target) & (prediction != target)
 
     def _gaps(self, logits: Any, label: Any, target: Any) -> Float[Array, "*space"]:
         """Returns by how much the wanted class is above the class to leave, pixel by pixel."""

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from medadv_jax import losses
-from medadv_jax.attacks.pixels import at
+from medadv_jax.attacks.pixels import at, valid
 
 FLOOR = 1e-12
 """Added to the spread of the logits that is divided by."""
@@ -45,7 +45,6 @@ def dlr(
     """
     if logits.shape[-1] < (3 if target is None else 4):
         return losses.margin(logits, label) if target is None else -losses.margin(logits, target)
-    counts = label >= 0
     if target is None:
         top = jax.lax.top_k(logits, 3)[0]
         first, second, third = top[..., 0], top[..., 1], top[..., 2]
@@ -53,8 +52,7 @@ def dlr(
         rival = jnp.where(jnp.argmax(logits, axis=-1) == label, second, first)
         ratio = (rival - own) / (first - third + FLOOR)
     else:
-        counts = counts & (target >= 0)
         top = jax.lax.top_k(logits, 4)[0]
         spread = top[..., 0] - (top[..., 2] + top[..., 3]) / 2
         ratio = (at(logits, target) - at(logits, label)) / (spread + FLOOR)
-    return losses.mean(ratio, counts)
+    return losses.mean(ratio, valid(label, target))

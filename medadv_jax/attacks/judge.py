@@ -7,6 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from medadv_jax.attacks import rows
+from medadv_jax.attacks.pixels import valid
+
+MET = 0.99
+"""Least part of the pixels that are at their target where an image counts as fooled."""
 
 
 def fooled(
@@ -35,16 +39,15 @@ def fooled(
     True
     """
     prediction = jnp.argmax(logits, axis=-1)
-    valid = label >= 0
-    readable = jnp.isfinite(logits).all() & valid.any()
+    readable = jnp.isfinite(logits).all() & valid(label).any()
     if target is None:
-        return readable & ~jnp.any((prediction == label) & valid)
+        return readable & ~jnp.any((prediction == label) & valid(label))
     if label.ndim == 0:
         return readable & (prediction == target)
-    valid = valid & (target >= 0)
-    due = valid & (target != label)
-    met = lambda pixels: jnp.sum((prediction == target) & pixels) >= 0.99 * jnp.sum(pixels)
-    return readable & due.any() & met(valid) & met(due)
+    counts = valid(label, target)
+    due = counts & (target != label)
+    met = lambda pixels: jnp.sum((prediction == target) & pixels) >= MET * jnp.sum(pixels)
+    return readable & due.any() & met(counts) & met(due)
 
 
 @jax.jit

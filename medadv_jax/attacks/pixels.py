@@ -5,13 +5,24 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 
+def valid(
+    label: Int[Array, "*dense"], target: Int[Array, "*dense"] | None = None
+) -> Bool[Array, "*dense"]:
+    """Whether a pixel counts: its label is not negative, and neither is its target.
+
+    >>> print(valid(jnp.array([1, 0, -1]), jnp.array([0, -1, 0])))
+    [ True False False]
+    """
+    return label >= 0 if target is None else (label >= 0) & (target >= 0)
+
+
 def right(logits: Float[Array, "*dense k"], label: Int[Array, "*dense"]) -> Bool[Array, "*dense"]:
     """Whether a pixel that counts is predicted as its label; no gradient flows through it.
 
     >>> print(right(jnp.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]), jnp.array([1, 0, -1])))
     [ True False False]
     """
-    return (jnp.argmax(jax.lax.stop_gradient(logits), axis=-1) == label) & (label >= 0)
+    return (jnp.argmax(jax.lax.stop_gradient(logits), axis=-1) == label) & valid(label)
 
 
 def at(logits: Float[Array, "*dense k"], classes: Int[Array, "*dense"]) -> Float[Array, "*dense"]:
@@ -38,10 +49,6 @@ def withstand(
     >>> print(withstand(jnp.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]), jnp.array([1, 0, -1])))
     1
     """
-    valid = label >= 0
-    if target is None:
-        standing = right(logits, label)
-    else:
-        valid = valid & (target >= 0)
-        standing = valid & ~right(logits, target)
-    return jnp.where(jnp.isfinite(logits).all(), jnp.sum(standing), jnp.sum(valid))
+    counts = valid(label, target)
+    standing = right(logits, label) if target is None else counts & ~right(logits, target)
+    return jnp.where(jnp.isfinite(logits).all(), jnp.sum(standing), jnp.sum(counts))
