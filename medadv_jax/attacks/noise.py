@@ -25,6 +25,15 @@ class Noise:
     """What every noise does alike; one of them says how it perturbs an image."""
 
     noise = True
+    size: str
+
+    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
+        """Raises ValueError unless eps lies in [0, 1], or sigma is a number of at least 0."""
+        amount = getattr(self, self.size)
+        if self.size == "eps":
+            checks.radius(self.size, amount, "linf")
+        else:
+            checks.number(self.size, amount, 0)
 
     def perturb(self, key: PRNGKey, image: Image) -> Image:
         """Returns the noisy image, not yet clipped."""
@@ -58,10 +67,6 @@ class GaussianNoise(Noise):
     sigma: Scalar
     size = "sigma"
 
-    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
-        """Raises ValueError unless sigma is a finite number of at least 0."""
-        checks.number("sigma", self.sigma, 0)
-
     def perturb(self, key: PRNGKey, image: Image) -> Image:
         """Returns the noisy image, not yet clipped."""
         return image + self.sigma * jax.random.normal(key, image.shape)
@@ -86,10 +91,6 @@ class RicianNoise(Noise):
     sigma: Scalar
     size = "sigma"
 
-    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
-        """Raises ValueError unless sigma is a finite number of at least 0."""
-        checks.number("sigma", self.sigma, 0)
-
     def perturb(self, key: PRNGKey, image: Image) -> Image:
         """Returns the noisy image, not yet clipped."""
         real, imaginary = self.sigma * jax.random.normal(key, (2, *image.shape))
@@ -106,10 +107,6 @@ class UniformNoise(Noise):
 
     eps: Scalar
     size = "eps"
-
-    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
-        """Raises ValueError unless eps lies in [0, 1]."""
-        checks.radius("eps", self.eps, "linf")
 
     def perturb(self, key: PRNGKey, image: Image) -> Image:
         """Returns the noisy image, not yet clipped."""
@@ -128,10 +125,6 @@ class SignNoise(Noise):
 
     eps: Scalar
     size = "eps"
-
-    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
-        """Raises ValueError unless eps lies in [0, 1]."""
-        checks.radius("eps", self.eps, "linf")
 
     def perturb(self, key: PRNGKey, image: Image) -> Image:
         """Returns the noisy image, not yet clipped."""
