@@ -1,9 +1,7 @@
 """Brain volumes in NIfTI and MGZ files: found whole, turned to RAS, scaled to [0, 1]."""
 
-import gzip
 import math
 import pathlib
-import zlib
 from typing import Any, NamedTuple
 
 import nibabel
@@ -13,13 +11,18 @@ import numpy as np
 from medadv_jax.data.sampling import resampled, scaled
 from medadv_jax.data.slices import Volume
 from medadv_jax.data.structures import Numbering, to_structures
+from medadv_jax.data.volume_checks import (
+    ENDINGS,
+    check_mgh,
+    check_orientation,
+    check_whole,
+    checked_shape,
+    corners,
+    ending,
+)
 
-ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh")
-"""File name endings of a volume."""
 APART = 0.05
 """How many mm a voxel of the image and its label may lie apart: files round their affines."""
-DEFLATE = 1032
-"""The most that a gzip file can shrink."""
 
 
 class Grid(NamedTuple):
@@ -38,11 +41,6 @@ class Grid(NamedTuple):
     turn: np.ndarray
 
 
-def ending(path: pathlib.Path) -> str:
-    """Returns which of ENDINGS a file name has, "" if none."""
-    return next((one for one in ENDINGS if path.name.endswith(one)), "")
-
-
 def grid(path: pathlib.Path) -> Grid:
     """Reads the header of a volume.
 
@@ -51,8 +49,8 @@ def grid(path: pathlib.Path) -> Grid:
     Raises:
       FileNotFoundError: There is no such file.
       ValueError: The file is no NIfTI or MGZ, its header declares more than the file can hold, it
-        holds several volumes or colours, or it does not say how the volume lies; the message names
-        the file.
+        holds several volumes or colours, or it does not say how the volume lies, or says it in two
+        ways; the message names the file.
     """
     return _grid(path, _opened(path))
 
@@ -63,10 +61,12 @@ def _opened(path: pathlib.Path) -> Any:
         raise FileNotFoundError(f"{path} is missing.")
     if not ending(path):
         raise ValueError(f"{path}: the name of a volume ends in one of {', '.join(ENDINGS)}.")
+    if ending(path) in (".mgz", ".mgh"):
+        check_mgh(path)
     try:
         image: Any = nibabel.load(path)
     except Exception as error:  # a damaged header makes nibabel raise errors of many kinds
-        _check_whole(path, 0)
+        check_whole(path, 0)
         raise ValueError(f"{path} has no header of NIfTI or MGZ: {error!r}") from error
     kinds = (nibabel.Nifti1Image, nibabel.MGHImage)  # NIfTI-2 is a kind of the first
     if not isinstance(image, kinds):
@@ -76,20 +76,10 @@ def _opened(path: pathlib.Path) -> Any:
 
 def _grid(path: pathlib.Path, image: Any) -> Grid:
     """Returns the grid of an opened volume after checks of its header."""
-    shape = tuple(map(int, image.shape))  # MGZ counts in int32
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"{path} has the shape {image.shape}; a volume has three axes.")
+    shape = checked_shape(path, image.shape, _declared(image))
     if image.dataobj.dtype.kind not in "uif":
         raise ValueError(f"{path} has voxels of {image.dataobj.dtype}; they are real numbers.")
-    size = path.stat().st_size
-    if _declared(image) > size * (1 if ending(path) in (".nii", ".mgh") else DEFLATE):
-        raise ValueError(
-            f"{path}: the header declares {_declared(image)} bytes, shape {image.shape}; a file of "
-            f"{size} bytes cannot hold them."
-        )
-    _check_orientation(path, image)
+    check_orientation(path, image, shape)
     turn = nibabel.orientations.io_orientation(image.affine)
     affine = image.affine @ nibabel.orientations.inv_ornt_aff(turn, shape)
     x, y, z = np.argsort(turn[:, 0])  # stored axis of each new one
@@ -108,21 +98,6 @@ def _declared(image: Any) -> int:
     return int(proxy.offset) + math.prod(map(int, proxy.shape)) * proxy.dtype.itemsize
 
 
-def _check_orientation(path: pathlib.Path, image: Any) -> None:
-    """Raises ValueError if a header does not say which side is left, or how large a voxel is."""
-    header = image.header
-    if isinstance(image, nibabel.Nifti1Image):
-        if not (header["sform_code"] or header["qform_code"]):
-            raise ValueError(
-                f"{path} has neither sform_code nor qform_code: which side is left is unknown."
-            )
-        if (unit := header.get_xyzt_units()[0]) not in ("mm", "unknown"):
-            raise ValueError(f"{path} measures space in {unit}; a brain volume is in mm.")
-    affine = np.asarray(image.affine)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise ValueError(f"{path} has the affine {affine.tolist()}; it must be invertible.")
-
-
 def check_pair(image: pathlib.Path, label: pathlib.Path) -> Grid:
     """Returns the grid that image and label share.
 
@@ -136,8 +111,8 @@ def check_pair(image: pathlib.Path, label: pathlib.Path) -> Grid:
             f"{label} has the shape {other.shape} and {image} {own.shape} (axes turned to right, "
             "anterior, superior); image and label have the same."
         )
-    corners = np.array(np.meshgrid(*((0, n - 1) for n in own.shape), [1.0])).reshape(4, -1)
-    apart = float(np.linalg.norm((own.affine - other.affine) @ corners, axis=0).max())
+    away = (own.affine - other.affine) @ corners(own.shape)
+    apart = float(np.linalg.norm(away, axis=0).max())
     if apart > APART:
         raise ValueError(
             f"{label} and {image} have affines that put a voxel {apart:.3g} mm apart; at most "
@@ -178,7 +153,7 @@ def _voxels(path: pathlib.Path) -> np.ndarray:
     """Returns the voxels of a file in RAS, after a look whether the file is whole."""
     image = _opened(path)
     turn = _grid(path, image).turn
-    _check_whole(path, _declared(image))
+    check_whole(path, _declared(image))
     try:
         array = np.asanyarray(image.dataobj)
     except (OSError, ValueError) as error:
@@ -187,24 +162,6 @@ def _voxels(path: pathlib.Path) -> np.ndarray:
         count = int(np.count_nonzero(~np.isfinite(array)))
         raise ValueError(f"{path} has {count} voxels that are NaN or infinite; all are finite.")
     return nibabel.orientations.apply_orientation(array.reshape(array.shape[:3]), turn)
-
-
-def _check_whole(path: pathlib.Path, declared: int) -> None:
-    """Raises ValueError if a compressed file is cut off, damaged or shorter than it declares.
-
-    It is read through piece by piece, before memory for the declared size is taken.
-    """
-    if ending(path) in (".nii", ".mgh"):
-        return
-    length = 0
-    try:
-        with gzip.open(path) as file:
-            while piece := file.read(2**20):
-                length += len(piece)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} is not a whole gzip file, cut off or damaged: {error}") from None
-    if length < declared:
-        raise ValueError(f"{path}: the header declares {declared} bytes, the file has {length}.")
 
 
 def _integers(array: np.ndarray, path: pathlib.Path) -> np.ndarray:

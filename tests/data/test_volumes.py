@@ -221,6 +221,74 @@ def test_a_volume_that_does_not_say_where_left_is(tmp_path, pair, pixels):
         refused((tmp_path / "a.nii", pair[1]), rule)
 
 
+@pytest.mark.parametrize("name", ["a.mgz", "a.mgh"])
+@pytest.mark.parametrize("flag", [0, -1])
+def test_an_mgh_that_does_not_say_where_left_is(tmp_path, pair, pixels, write_volume, name, flag):
+    content = bytearray(write_volume(tmp_path / "b.mgh", pixels).read_bytes())
+    assert struct.unpack(">h", content[28:30]) == (1,)
+    content[28:30] = struct.pack(">h", flag)
+    write = gzip.compress if name.endswith("mgz") else bytes
+    (tmp_path / name).write_bytes(write(content))
+    refused((tmp_path / name, pair[1]), f"{name} has goodRASFlag {flag}: which side is left")
+
+
+@pytest.mark.parametrize("name", ["a.mgz", "a.mgh"])
+@pytest.mark.parametrize(
+    "shape, rule",
+    [
+        ((30000, 30000, 30000, 1), r"declares 108000000000284 bytes, shape \(30000, 30000, 30000"),
+        ((30000, 30000, 30000, 0), r"declares 108000000000284 bytes, shape \(30000, 30000, 30000"),
+        ((-4, 5, 6, 1), r"has the shape \(-4, 5, 6\); a volume has three axes"),
+        ((4, 5, 3, 2), r"has the shape \(4, 5, 3, 2\); a volume has three axes"),
+    ],
+)
+def test_an_mgh_header_of_another_shape(tmp_path, pair, pixels, write_volume, name, shape, rule):
+    content = bytearray(write_volume(tmp_path / "b.mgh", pixels).read_bytes())
+    content[4:20] = struct.pack(">4i", *shape)
+    write = gzip.compress if name.endswith("mgz") else bytes
+    (tmp_path / name).write_bytes(write(content))
+    refused((tmp_path / name, pair[1]), f"{name}:? .*{rule}")
+
+
+def two_forms(path, pixels, change, codes=(1, 1)):
+    """Writes an image whose qform is another affine than its sform."""
+    image = nibabel.Nifti1Image(pixels, SPACING)
+    image.set_qform(change @ SPACING, codes[0])
+    image.set_sform(SPACING, codes[1])
+    nibabel.save(image, path)
+    return path
+
+
+def test_two_orientations_that_disagree(tmp_path, pair, pixels):
+    path, tilt = tmp_path / "a.nii", np.eye(4)
+    refused(
+        (two_forms(path, pixels, np.diag([-1.0, 1, 1, 1])), pair[1]),
+        r"a.nii: qform \[\[-1.* \(LAS, code 1\) and sform .* \(RAS, code 1\) .* 6 voxels apart",
+    )
+    tilt[:2, :2] = [[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]]
+    refused((two_forms(path, pixels, tilt), pair[1]), r"qform .*RAS.*sform .*RAS.*2.5 voxels apart")
+    for place, away in enumerate((1.1, 2.2, 3.3)):
+        moved = np.eye(4)
+        moved[place, 3] = away
+        refused((two_forms(path, pixels, moved), pair[1]), "a corner 1.1 voxels apart")
+        moved[place, 3] = away * 0.8
+        same(read((two_forms(path, pixels, moved), pair[1])), read(pair))
+    flat = np.diag([-1.0, 1, 1, 1])  # of the thinnest side, which puts no corner far away
+    flat[0, 3] = 1
+    refused((two_forms(path, pixels[:2], flat), pair[1]), "LAS.*RAS.* 1 voxels apart")
+    for codes in ((0, 1), (0, 2)):  # a qform that does not count
+        same(read((two_forms(path, pixels, np.diag([-1.0, 1, 1, 1]), codes), pair[1])), read(pair))
+
+
+def test_a_qform_that_is_no_rotation(tmp_path, pair, pixels):
+    whole = two_forms(tmp_path / "a.nii", pixels, np.eye(4)).read_bytes()
+    for start, numbers in {256: (1, 1, 1), 80: (np.nan,)}.items():  # quatern_b, _c, _d; pixdim[1]
+        content = bytearray(whole)
+        content[start : start + 4 * len(numbers)] = struct.pack(f"<{len(numbers)}f", *numbers)
+        (tmp_path / "a.nii").write_bytes(content)
+        refused((tmp_path / "a.nii", pair[1]), "a.nii has a qform that is no rotation")
+
+
 def test_a_flat_affine(tmp_path, pair, pixels):
     image = nibabel.Nifti1Image(pixels, SPACING)
     image.header["srow_x"] = 0
