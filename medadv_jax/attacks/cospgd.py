@@ -5,9 +5,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from medadv_jax import losses
-from medadv_jax.attacks import checks
-from medadv_jax.attacks.gradient import Ascent, BallState, Loss, Norm
-from medadv_jax.types import Scalar, attack, static
+from medadv_jax.attacks import checks, pixels
+from medadv_jax.attacks.dense_ascent import DenseAscent
+from medadv_jax.attacks.gradient import BallState, Loss
+from medadv_jax.types import attack
 
 
 def cospgd_loss(
@@ -37,40 +38,27 @@ def cospgd_loss(
     must leave such pixels out.
     """
     share = jax.nn.softmax(jax.lax.stop_gradient(logits))
-    classes = jnp.arange(logits.shape[-1]).reshape((1,) * label.ndim + (-1,))
-    own = jnp.sum(jnp.where(classes == label[..., None], share, 0), axis=-1)
-    weights = own / jnp.sqrt(jnp.sum(share**2, axis=-1))  # the divisor is at least 1 / sqrt(k)
+    own = pixels.at(share, label)
+    weights = own / jnp.sqrt(
+        jnp.sum(share**2, axis=-1)
+    )  # the divisor is at least 1 / sqrt(k)
     return losses.cross_entropy(logits, label, 1 - weights if targeted else weights)
 
 
 @attack
-class CosPGD(Ascent):
+class CosPGD(DenseAscent):
     r"""Projected gradient descent on segmenters that weighs each pixel by how right it still is.
 
     Every step climbs `cospgd_loss`; with a target it goes down, and the pixels that look the least
     like their target weigh the most.
 
     Args:
-      eps: Radius of the ball, in pixels of [0, 1].
-      step_size: Length of a step in the same norm; None for eps / 3, the paper's .01 at its .03.
-      steps: Number of steps, one gradient each.
-      norm: Of the ball.
-      random_start: Whether to start at a random point of the ball instead of the clean image.
-      until_fooled: Stop at the first image that fools: no pixel right, or nearly all at the target.
+      eps: As all else, see `DenseAscent`.
 
     Source: Agnihotri, Jung, Keuper, "CosPGD: an efficient white-box adversarial attack for
     pixel-wise prediction tasks", ICML 2024. In L2 the authors start on the sphere, here the start
     is uniform in the ball.
     """
-
-    eps: Scalar = 0.03
-    step_size: Scalar | None = None
-    steps: int = static(default=20)
-    norm: Norm = static(default="linf")
-    random_start: bool = static(default=True)
-    until_fooled: bool = static(default=False)
-    size = "eps"
-    divisor = 3
 
     def objective(self, state: BallState) -> Loss:
         """Returns the loss of the next step."""

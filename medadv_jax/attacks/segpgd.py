@@ -7,8 +7,9 @@ from jaxtyping import Array, Float, Int
 
 from medadv_jax import losses
 from medadv_jax.attacks import checks, pixels
-from medadv_jax.attacks.gradient import Ascent, BallState, Loss, Norm
-from medadv_jax.types import Scalar, attack, static
+from medadv_jax.attacks.dense_ascent import DenseAscent
+from medadv_jax.attacks.gradient import BallState, Loss
+from medadv_jax.types import attack
 
 
 def segpgd_loss(
@@ -49,7 +50,7 @@ def segpgd_loss(
 
 
 @attack
-class SegPGD(Ascent):
+class SegPGD(DenseAscent):
     r"""Projected gradient descent on segmenters that moves from pixels that stand to all pixels.
 
     Step t of T climbs `segpgd_loss` with $\lambda_t = (t - 1) / 2T$: the first looks only at the
@@ -61,25 +62,11 @@ class SegPGD(Ascent):
     as its caller counts it: from 0 it is the paper's schedule.
 
     Args:
-      eps: Radius of the ball, in pixels of [0, 1].
-      step_size: Length of a step in the same norm; None for eps / 3, the paper's .01 at its .03.
-      steps: Number of steps T, one gradient each.
-      norm: Of the ball.
-      random_start: Whether to start at a random point of the ball instead of the clean image.
-      until_fooled: Stop at the first image that fools: no pixel right, or nearly all at the target.
+      eps: As all else, see `DenseAscent`.
 
     Source: Gu, Zhao, Tresp, Torr, "SegPGD: an effective and efficient adversarial attack for
     evaluating and boosting segmentation robustness", ECCV 2022.
     """
-
-    eps: Scalar = 0.03
-    step_size: Scalar | None = None
-    steps: int = static(default=20)
-    norm: Norm = static(default="linf")
-    random_start: bool = static(default=True)
-    until_fooled: bool = static(default=False)
-    size = "eps"
-    divisor = 3
 
     def objective(self, state: BallState) -> Loss:
         """Returns the loss of the next step."""
