@@ -130,8 +130,9 @@ def batches(
       epochs: Passes over the source; `None` for no end.
       start: How many batches to pass over, at once.
       augment: `augment(rng, image)`, from a uint8 image `(h, w, 3)` to a uint8 image, for example
-        `data.augment.dermoscopy(size)`; with dense labels `augment(rng, image, label)`, from and to
-        a float32 image and its label, for example `data.augment.mri()`; needs a seed.
+        `data.augment.dermoscopy(size)`; with dense labels `augment(rng, image, label, spacing)`,
+        from and to a float32 image and its label, for example `data.augment.mri()`, where `spacing`
+        are the sides of a pixel in mm, each 1 in records that do not tell; needs a seed.
       balance: $\beta$ in [0, 1]: a class of $n$ records is drawn in proportion to $n^{1-\beta}$:
         0 as they are, 0.5 by the square root, 1 uniformly. An epoch has as many examples as the
         source has records; needs a seed.

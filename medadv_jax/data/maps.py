@@ -10,10 +10,17 @@ from medadv_jax.data.source import Source
 
 
 class Pair(NamedTuple):
-    """An image, float32 `(h, w, c)` or `(d, h, w, c)`, and its label of the same extent."""
+    """An image with its label.
+
+    Attributes:
+      image: Float32 `(h, w, c)` or `(d, h, w, c)`.
+      label: Integers of the same extent.
+      spacing: Sides of a pixel along each axis in mm; 1 where the record does not tell.
+    """
 
     image: np.ndarray
     label: np.ndarray
+    spacing: tuple[float, ...]
 
 
 class Maps:
@@ -30,7 +37,9 @@ class Maps:
     def read(self, number: int) -> Pair:
         """Returns a record's image and label as they are stored."""
         record = self._source[number]
-        return Pair(record["image"], record["label"])
+        label = record["label"]
+        spacing = tuple(record.get(f"spacing_{axis}", 1.0) for axis in range(label.ndim))
+        return Pair(record["image"], label, spacing)
 
     def size(self, pair: Pair) -> int:
         """Returns the bytes that an example takes."""
@@ -47,11 +56,11 @@ class Maps:
                 f"image_size has one side for each axis of an image, {space} in "
                 f"{self._source.name}; got {self._size}."
             )
-        return Pair(centred(pair.image, sides), centred(pair.label, sides))
+        return pair._replace(image=centred(pair.image, sides), label=centred(pair.label, sides))
 
     def augmented(self, pair: Pair, augment: DenseAugment, rng: np.random.Generator) -> Pair:
         """Returns a random view of an example: the whole is augmented and then cut."""
-        return self.cut(Pair(*augment(rng, *pair)))
+        return self.cut(Pair(*augment(rng, *pair), pair.spacing))
 
     def stacked(
         self, views: Sequence[Pair], index: np.ndarray, mask: np.ndarray
@@ -74,7 +83,7 @@ class Maps:
         images = np.zeros((len(index), *image), np.float32)
         labels = np.zeros((len(index), *label), np.int32)
         for row, pair in enumerate(views):
-            images[row], labels[row] = pair
+            images[row], labels[row] = pair.image, pair.label
         return images, labels
 
 

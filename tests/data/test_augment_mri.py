@@ -55,7 +55,7 @@ def test_the_warp_stays_in_its_ranges():
     turns, zooms, shifts = [], [], []
     rng = np.random.default_rng(0)
     for _ in range(300):
-        matrix = _warp(rng, (81, 61), 1.0)
+        matrix = _warp(rng, (81, 61), 1.0, (1.0, 1.0))
         zooms.append(np.sqrt(np.linalg.det(matrix[:, :2])))
         turns.append(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
         shifts.append((matrix[:, :2] @ [40, 30] + matrix[:, 2] - [40, 30]) / [81, 61])
@@ -63,6 +63,40 @@ def test_the_warp_stays_in_its_ranges():
     assert 0.9 <= min(zooms) < 0.91 and 1.1 < max(zooms) <= 1 / 0.9
     # Three standard errors.
     assert abs(np.mean(turns)) < 1 and abs(np.mean(np.log(zooms))) < 0.0106
+
+
+@pytest.mark.parametrize("spacing", [(5.0, 1.0), (5.0, 1.0, 0.7), (0.5, 2.0, 1.0)])
+def test_the_warp_is_rigid_but_for_its_zoom_in_mm(spacing):
+    shape = (20, 200, 100)[: len(spacing)]
+    middle = (np.array(shape) - 1) / 2
+    sides = np.diag(spacing)
+    for seed in range(20):
+        matrix, cube = (
+            _warp(np.random.default_rng(seed), shape, 1.0, one)
+            for one in (spacing, (1.0,) * len(spacing))
+        )
+        in_mm = sides @ matrix[:, :-1] @ np.linalg.inv(sides)
+        stretch = np.linalg.svd(in_mm)[1]
+        np.testing.assert_allclose(stretch, stretch[0], rtol=1e-9)
+        np.testing.assert_allclose(in_mm, cube[:, :-1], atol=1e-12)
+        # The shift is a share of each side, in pixels as in mm.
+        shifts = [one[:, :-1] @ middle + one[:, -1] for one in (matrix, cube)]
+        np.testing.assert_allclose(*shifts, atol=1e-9)
+
+
+@pytest.mark.parametrize("side", [1.0, 0.3, 1 / 3])
+def test_pixels_of_equal_sides_need_no_spacing(pair, side):
+    for seed in range(5):
+        plain = augment.mri()(np.random.default_rng(seed), *pair)
+        told = augment.mri()(np.random.default_rng(seed), *pair, (side, side))
+        for one, other in zip(plain, told, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_stored_view(pair):
+    image, label = augment.mri()(np.random.default_rng(0), *pair)
+    assert [(label == number).sum() for number in (5, 20)] == [189, 115]
+    np.testing.assert_allclose(image.sum(dtype=np.float64), 198.96471, rtol=1e-6)
 
 
 def test_volumes(pair):

@@ -1,5 +1,7 @@
 """Batches of records with dense labels."""
 
+import dataclasses
+
 import chex
 import numpy as np
 import pytest
@@ -77,7 +79,7 @@ def test_image_and_label_stay_together_and_start_continues(source):
         seed=2,
         epochs=3,
         start=start,
-        augment=lambda rng, image, label: (image * np.float32(rng.uniform(0.5, 1)), label),
+        augment=lambda rng, image, label, _: (image * np.float32(rng.uniform(0.5, 1)), label),
         cache=cache,
     )
     whole = list(make(0))
@@ -92,6 +94,17 @@ def test_image_and_label_stay_together_and_start_continues(source):
     assert sorted(np.concatenate([batch.index for batch in whole]).tolist()) == sorted(
         [*range(7)] * 3
     )
+
+
+@pytest.mark.parametrize("known, spacing", [((2.0, 0.5, 9.0), (2.0, 0.5)), ((), (1.0, 1.0))])
+def test_the_augmentation_is_told_the_sides_of_a_pixel(source, known, spacing):
+    told = {f"spacing_{axis}": side for axis, side in enumerate(known)}
+    records = [record | told for record in source.records]
+    source = dataclasses.replace(source, records=records)
+    seen = []
+    augment = lambda rng, image, label, sides: (image, label, seen.append(sides))[:2]
+    assert len(list(data.batches(source, 7, seed=0, image_size=4, augment=augment))) == 1
+    assert seen == [spacing] * 7
 
 
 def test_the_cache_counts_image_and_label(source):
