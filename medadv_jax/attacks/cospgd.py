@@ -39,9 +39,7 @@ def cospgd_loss(
     """
     share = jax.nn.softmax(jax.lax.stop_gradient(logits))
     own = pixels.at(share, label)
-    weights = own / jnp.sqrt(
-        jnp.sum(share**2, axis=-1)
-    )  # the divisor is at least 1 / sqrt(k)
+    weights = own / jnp.sqrt(jnp.sum(share**2, axis=-1))  # the divisor is at least 1 / sqrt(k)
     return losses.cross_entropy(logits, label, 1 - weights if targeted else weights)
 
 

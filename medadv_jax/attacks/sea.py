@@ -19,6 +19,9 @@ from medadv_jax.types import Result, Scalar, attack, static
 STAGES: Stages = ((0.3, 2.0), (0.3, 1.5), (0.4, 1.0))
 """Share of the steps and radius in units of eps: what was found in a larger ball opens the next."""
 
+withstanding = jax.jit(jax.vmap(withstand))
+"""How many pixels of each image are still right, `(b,)`."""
+
 
 @attack
 class SEA:
@@ -112,12 +115,6 @@ def sea(eps: Scalar, **options: Any) -> SEA:
     100
     """
     return SEA(eps=eps, **options)
-
-
-@jax.jit
-def withstanding(logits: Any, labels: Any) -> Any:
-    """Returns how many pixels of each image are still right, `(b,)`."""
-    return jax.vmap(withstand)(logits, labels)
 
 
 def _judged(
