@@ -14,30 +14,22 @@ def from_arrays(images: Any, labels: Any, batch_size: int = 64) -> list[Batch]:
 
     Args:
       images: Float `(n, *space, c)` in [0, 1].
-      labels: Integer `(n,)`, or `(n, *space)` for masks.
+      labels: Integer classes `(n,)`, or `(n, *space)` for masks, where -1 does not count.
       batch_size: Examples in a batch.
 
     Returns:
       A list of `types.Batch` of numpy arrays.
 
     Raises:
-      ValueError: There is no image, numbers of images and labels differ, or images are integers.
+      ValueError: There is no image, shapes or types do not fit, a pixel is not in [0, 1] (or NaN),
+        or a label is negative.
 
     >>> batches = from_arrays(np.zeros((3, 8, 8, 1)), np.array([0, 1, 1]), 2)
     >>> [batch.mask.tolist() for batch in batches]
     [[True, True], [True, False]]
     """
     images, labels = np.asarray(images), np.asarray(labels)
-    if not len(images) or len(images) != len(labels):
-        raise ValueError(
-            f"There is a label for every image and at least one, got {len(images)} images and "
-            f"{len(labels)} labels."
-        )
-    if images.dtype.kind != "f" or labels.dtype.kind not in "ui":
-        raise ValueError(
-            "Images are floats in [0, 1] (divide uint8 images by 255) and labels integers, got "
-            f"{images.dtype} and {labels.dtype}."
-        )
+    _check(images, labels)
     if batch_size < 1:
         raise ValueError(f"batch_size is at least 1, got {batch_size}.")
     found = []
@@ -49,3 +41,34 @@ def from_arrays(images: Any, labels: Any, batch_size: int = 64) -> list[Batch]:
         index = np.where(mask, number, -1).astype(np.int32)
         found.append(Batch(shown.astype(np.float32), labels[row].astype(np.int32), mask, index))
     return found
+
+
+def _check(images: np.ndarray, labels: np.ndarray) -> None:
+    """Raises ValueError for arrays that are no images in [0, 1] with their labels."""
+    if images.ndim < 2 or not images.size or labels.ndim < 1 or len(images) != len(labels):
+        raise ValueError(
+            "There is a label for every image and at least one, images (n, *space, c), got images "
+            f"of shape {images.shape} and labels of shape {labels.shape}."
+        )
+    if images.dtype.kind != "f" or labels.dtype.kind not in "ui":
+        raise ValueError(
+            "Images are floats in [0, 1] (divide uint8 images by 255) and labels integers, got "
+            f"{images.dtype} and {labels.dtype}."
+        )
+    if labels.ndim > 1 and labels.shape != images.shape[:-1]:
+        raise ValueError(
+            f"Labels are classes {images.shape[:1]} or masks of the images' size "
+            f"{images.shape[:-1]}, got {labels.shape}."
+        )
+    least = 0 if labels.ndim == 1 else -1
+    for name, array, low, high in (
+        ("Pixels", images, 0, 1),
+        ("Labels", labels, least, np.iinfo(np.int32).max),
+    ):
+        wrong = ~((array >= low) & (array <= high))  # so that NaN is wrong
+        if wrong.any():
+            place = tuple(np.argwhere(wrong)[0].tolist())
+            raise ValueError(
+                f"{name} are from {low} to {high}, got {array[place]} at {place} and "
+                f"{int(wrong.sum()) - 1} more that are not."
+            )
