@@ -42,7 +42,7 @@ def slider(config: Config, network: trained.Trained, whole: data.Source) -> repo
         found = (images, result.images, labels, before, after)
         shown.append([np.asarray(array)[batch.mask] for array in found])
     title = f"{subject}, {network.name}, SegPGD with eps {config.eps:g}"
-    return report.slices(*map(np.concatenate, zip(*shown, strict=True)), title=title)
+    return report.slider(*map(np.concatenate, zip(*shown, strict=True)), title=title)
 
 
 def write(

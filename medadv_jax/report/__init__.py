@@ -7,7 +7,7 @@ from medadv_jax.report.breakdown import Breakdown, recalls, structures
 from medadv_jax.report.console import table
 from medadv_jax.report.folder import write
 from medadv_jax.report.rows import KEYS
-from medadv_jax.report.slider import Slider, slices
+from medadv_jax.report.slices import Slider, slider
 from medadv_jax.report.splits import sizes
 from medadv_jax.report.store import read_rows
 
@@ -18,7 +18,7 @@ __all__ = [
     "read_rows",
     "recalls",
     "sizes",
-    "slices",
+    "slider",
     "structures",
     "table",
     "write",

@@ -42,8 +42,7 @@ def check(number: int, example: Picture, num_classes: int) -> None:
       ValueError: if its images are not `(h, w, 1)` or `(d, h, w, 1)`, or its label maps do not fit
         them or the classes.
     """
-    if num_classes > MOST:
-        raise ValueError(f"A picture shows at most {MOST} classes, got {num_classes}.")
+    check_palette(num_classes)
     shape = np.shape(example.clean)
     if np.shape(example.perturbed) != shape or len(shape) not in (3, 4) or shape[-1] not in (1, 3):
         raise ValueError(
@@ -52,24 +51,40 @@ def check(number: int, example: Picture, num_classes: int) -> None:
         )
     for name in ("label", "clean_prediction", "perturbed_prediction"):
         labels = getattr(example, name)
-        lowest = -1 if name == "label" else 0
         if np.shape(labels) != shape[:-1]:
             raise ValueError(
                 f"Example {number}: {name} is a label map of shape {shape[:-1]}, "
                 f"got {np.shape(labels)}."
             )
-        if not lowest <= np.min(labels) <= np.max(labels) < num_classes:
-            raise ValueError(
-                f"Example {number}: {name} lies in {lowest} .. {num_classes - 1}, "
-                f"got {np.min(labels)} .. {np.max(labels)}."
-            )
+        lowest = -1 if name == "label" else 0
+        check_labels(f"Example {number}: {name}", labels, lowest, num_classes)
+
+
+def check_palette(num_classes: int) -> None:
+    """Raises ValueError if there are more classes than a picture has colours."""
+    if num_classes > MOST:
+        raise ValueError(f"A picture shows at most {MOST} classes, got {num_classes}.")
+
+
+def check_labels(name: str, labels: Any, lowest: int, num_classes: int) -> None:
+    """Raises ValueError if a label is neither a class nor, where `lowest` is -1, unknown."""
+    if not lowest <= np.min(labels) <= np.max(labels) < num_classes:
+        raise ValueError(
+            f"{name} lies in {lowest} .. {num_classes - 1}, "
+            f"got {np.min(labels)} .. {np.max(labels)}."
+        )
+
+
+def fullest(labels: Any) -> int:
+    """Returns the number of the slice of `(n, h, w)` that has most of the structures."""
+    return int(np.argmax((np.asarray(labels) > 0).sum(axis=(1, 2))))
 
 
 def planar(example: Picture) -> Picture:
     """Returns an example as it is, but of a volume the slice that has most of the structures."""
     if np.ndim(example.label) < 3:
         return example
-    place = int(np.argmax((np.asarray(example.label) > 0).sum(axis=(1, 2))))
+    place = fullest(example.label)
     names = ("clean", "perturbed", "label", "clean_prediction", "perturbed_prediction")
     return example._replace(**{name: getattr(example, name)[place] for name in names})
 
@@ -83,11 +98,8 @@ def mean_dice(prediction: Any, truth: Any, num_classes: int) -> float:
     >>> mean_dice(np.array([[1, 1, 2, 0]]), np.array([[1, 0, 0, 0]]), 4)
     0.3333333333333333
     """
-    prediction, truth = np.asarray(prediction), np.asarray(truth)
-    valid = truth >= 0
-    count = lambda labels: np.bincount(labels.astype(int), minlength=num_classes)[1:]
-    sizes = count(prediction[valid]) + count(truth[valid])
-    shared = count(truth[valid & (prediction == truth)])
+    pixels = metrics.segmentation.overlaps(np.asarray(prediction), np.asarray(truth), num_classes)
+    shared, sizes = pixels[0], pixels[1] + pixels[2]
     there = sizes > 0
     return float(np.mean(2 * shared[there] / sizes[there])) if there.any() else float("nan")
 

@@ -14,7 +14,7 @@ from medadv_jax.report import (
     files,
     gallery,
     matrix,
-    slider as slider_module,
+    slices,
     splits as splits_module,
     stopping,
     store,
@@ -22,7 +22,7 @@ from medadv_jax.report import (
 from medadv_jax.report.breakdown import Breakdown
 from medadv_jax.report.page import Content, render
 from medadv_jax.report.rows import Row, check, of_metric
-from medadv_jax.report.slider import Slider
+from medadv_jax.report.slices import Slider
 
 
 def write(
@@ -65,7 +65,7 @@ def write(
       examples: Pictures for the gallery; of many, the most telling are chosen.
       recalls: Recall of each class, by model and perturbation, see `recalls`.
       structures: Score of each structure, by model and perturbation, see `structures`.
-      slider: All slices of one subject, see `slices`.
+      slider: All slices of one subject, see `slider`.
       kinds: What the alarms should know of attacks, by the label of the perturbation: "one step" or
         "many steps" do all the damage they can within a size, "targeted" wants one certain answer,
         "other". What is not listed is told by its name, see `alarms.KINDS`.
@@ -121,7 +121,7 @@ def _check(content: Content) -> None:
     breakdown.check(content.recalls, names)
     breakdown.check(content.structures, names[1:], "structures")
     if content.slider is not None:
-        slider_module.check(content.slider, len(names))
+        slices.check(content.slider, len(names))
     alarms.check(content.kinds)
     stopping.check(content.early, content.rows)
     splits_module.check(content.splits)

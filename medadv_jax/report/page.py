@@ -23,7 +23,7 @@ from medadv_jax.report import (
     parts,
     reading,
     scarce,
-    slider,
+    slices,
     splits,
     stopping,
     store,
@@ -77,7 +77,7 @@ class Content(NamedTuple):
     examples: Sequence[Picture]
     recalls: Sequence[Breakdown]
     structures: Sequence[Breakdown]
-    slider: slider.Slider | None
+    slider: slices.Slider | None
     kinds: Mapping[str, str]
     early: Collection[str]
     splits: Mapping[str, Mapping[str, int]]
@@ -162,10 +162,10 @@ def _dense(content: Content, panels: Mapping[str, Sequence[Panel]]) -> dict[str,
             "tables": breakdown.tables(content.structures, content.eps),
             "figures": [_inline(panel) for panel in panels["structures"]],
         }
-    script, source = slider.script() if shown else ("", "")
+    script, source = slices.script() if shown else ("", "")
     return {
         "structures": structures,
-        "slider": slider.section(shown, names) if shown else None,
+        "slider": slices.section(shown, names) if shown else None,
         "script": markupsafe.Markup(script),
         "script_source": markupsafe.Markup(source),
         "legend": colors.legend(names)

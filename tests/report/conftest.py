@@ -177,7 +177,7 @@ def dense_parts(dense_rows):
 def subject():
     """The slices of a subject for the slider."""
     truth, before, after = label_maps()
-    return report.slices(*scans(), truth, before, after, title="Subject 1, unet under pgd")
+    return report.slider(*scans(), truth, before, after, title="Subject 1, unet under pgd")
 
 
 @pytest.fixture(scope="session")

@@ -60,11 +60,7 @@ def test_overlays_are_exact_and_the_background_is_transparent():
     np.testing.assert_allclose(blended[0, 1], (1 - opacity) / 2 + opacity * table[1] / 255)
 
 
-def test_dice_of_a_slice_is_the_metrics():
-    generator = np.random.default_rng(0)
-    truth, found = generator.integers(-1, 4, (9, 9)), generator.integers(0, 3, (9, 9))
-    expected = np.nanmean(metrics.segmentation.dice(found, truth, 6))
-    assert dense.mean_dice(found, truth, 6) == pytest.approx(expected)
+def test_a_slice_without_structures_has_no_dice():
     assert np.isnan(dense.mean_dice(np.zeros((2, 2), int), np.zeros((2, 2), int), 3))
 
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import STRUCTURES, label_maps, scans
 
 from medadv_jax import report
-from medadv_jax.report import colors, dense, slider
+from medadv_jax.report import colors, dense, slices
 
 
 def picture(uri, kind):
@@ -17,7 +17,7 @@ def picture(uri, kind):
 
 
 def test_every_slice_lies_where_the_script_looks_for_it(subject):
-    made = slider.section(subject, STRUCTURES)
+    made = slices.section(subject, STRUCTURES)
     truth, before, after = label_maps()
     clean, perturbed = scans()
     table = colors.table(STRUCTURES)
@@ -43,7 +43,7 @@ def test_every_slice_lies_where_the_script_looks_for_it(subject):
 
 
 def test_it_begins_where_there_is_most_to_see(subject):
-    made = slider.section(subject, STRUCTURES)
+    made = slices.section(subject, STRUCTURES)
     sizes = (subject.truth > 0).sum(axis=(1, 2))
     assert made["first"] == 1 + int(np.argmax(sizes)) and made["number"] == 10
     first = made["first"] - 1
@@ -55,29 +55,29 @@ def test_it_begins_where_there_is_most_to_see(subject):
 
 
 def test_large_subjects_are_thinned(subject, monkeypatch):
-    monkeypatch.setattr(slider, "PIXELS", 1500)  # of 10 * 24 * 20
-    made = slider.section(subject, STRUCTURES)
+    monkeypatch.setattr(slices, "PIXELS", 1500)  # of 10 * 24 * 20
+    made = slices.section(subject, STRUCTURES)
     assert (made["step"], made["height"], made["width"]) == (2, 12, 10)
     assert picture(made["uris"]["truth"], "image/png").size[0] == made["columns"] * 10
-    monkeypatch.setattr(slider, "PIXELS", 4800)
-    assert slider.section(subject, STRUCTURES)["step"] == 1
+    monkeypatch.setattr(slices, "PIXELS", 4800)
+    assert slices.section(subject, STRUCTURES)["step"] == 1
 
 
 def test_no_side_is_longer_than_a_browser_takes(subject, monkeypatch):
-    monkeypatch.setattr(slider, "SIDE", 45)
-    assert slider.section(subject, STRUCTURES)["columns"] == 2
+    monkeypatch.setattr(slices, "SIDE", 45)
+    assert slices.section(subject, STRUCTURES)["columns"] == 2
 
 
 def test_wrong_slices_are_refused(subject):
     arrays = subject._asdict()
     with pytest.raises(ValueError, match=r"truth of a slider is \(n, h, w\).* got \(24, 20\)"):
-        report.slices(**arrays | {"truth": subject.truth[0]})
+        report.slider(**arrays | {"truth": subject.truth[0]})
     with pytest.raises(ValueError, match=r"perturbed of a slider is \(10, 24, 20\)"):
-        report.slices(**arrays | {"perturbed": subject.perturbed[:3]})
+        report.slider(**arrays | {"perturbed": subject.perturbed[:3]})
     with pytest.raises(ValueError, match=r"truth of a slider lies in -1 .. 2, got 0 .. 3"):
-        slider.check(subject, 3)
+        slices.check(subject, 3)
     with pytest.raises(ValueError, match="at most 256 classes"):
-        slider.check(subject, 257)
+        slices.check(subject, 257)
 
 
 def test_the_policy_allows_this_script_and_no_other(dense_arguments, tmp_path):

@@ -38,7 +38,7 @@ class Slider(NamedTuple):
     perturbed_prediction: np.ndarray
 
 
-def slices(
+def slider(
     clean: Any,
     perturbed: Any,
     truth: Any,
@@ -76,34 +76,27 @@ def slices(
     return Slider(title=title, truth=np.asarray(truth), **arrays)
 
 
-def check(slider: Slider, num_classes: int) -> None:
+def check(shown: Slider, num_classes: int) -> None:
     """Refuses label maps that do not fit the classes.
 
     Raises:
       ValueError: if a label is not a class, or there are more classes than a picture has colours.
     """
-    if num_classes > dense.MOST:
-        raise ValueError(f"A picture shows at most {dense.MOST} classes, got {num_classes}.")
+    dense.check_palette(num_classes)
     for name in ("truth", "clean_prediction", "perturbed_prediction"):
-        labels, lowest = getattr(slider, name), -1 if name == "truth" else 0
-        if not lowest <= labels.min() <= labels.max() < num_classes:
-            raise ValueError(
-                f"{name} of a slider lies in {lowest} .. {num_classes - 1}, "
-                f"got {labels.min()} .. {labels.max()}."
-            )
+        lowest = -1 if name == "truth" else 0
+        dense.check_labels(f"{name} of a slider", getattr(shown, name), lowest, num_classes)
 
 
-def section(slider: Slider, class_names: Sequence[str]) -> dict[str, Any]:
+def section(shown: Slider, class_names: Sequence[str]) -> dict[str, Any]:
     """Returns what the template needs: a picture of all slices for each layer, and their places.
 
     Every layer is one picture with the slices in a grid, of which a view shows one: lossless and
     transparent for label maps, compressed for images.
     """
-    step = math.isqrt(max(0, slider.truth.size - 1) // PIXELS) + 1
+    step = math.isqrt(max(0, shown.truth.size - 1) // PIXELS) + 1
     layers = {
-        name: value[:, ::step, ::step]
-        for name, value in slider._asdict().items()
-        if name != "title"
+        name: value[:, ::step, ::step] for name, value in shown._asdict().items() if name != "title"
     }
     number, height, width = layers["truth"].shape
     columns = min(number, SIDE // width, max(1, round(math.sqrt(number * height / width))))
@@ -115,9 +108,9 @@ def section(slider: Slider, class_names: Sequence[str]) -> dict[str, Any]:
             uris[name] = images.data_uri(images.compressed(sheet), "image/webp")
         else:
             uris[name] = images.data_uri(images.overlay(sheet, table), "image/png")
-    first = int(np.argmax((slider.truth > 0).sum(axis=(1, 2))))
+    first = dense.fullest(shown.truth)
     return {
-        "title": slider.title,
+        "title": shown.title,
         "uris": uris,
         "number": number,
         "columns": columns,
@@ -127,8 +120,8 @@ def section(slider: Slider, class_names: Sequence[str]) -> dict[str, Any]:
         "step": step,
         "first": first + 1,
         "view": (first % columns * width, first // columns * height),
-        "before": _dice(slider.clean_prediction, slider.truth, len(class_names)),
-        "after": _dice(slider.perturbed_prediction, slider.truth, len(class_names)),
+        "before": _dice(shown.clean_prediction, shown.truth, len(class_names)),
+        "after": _dice(shown.perturbed_prediction, shown.truth, len(class_names)),
     }
 
 
