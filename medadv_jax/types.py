@@ -167,6 +167,8 @@ class CompositeAttack(Protocol):
 
     Its images are judged by the common rule, or by a `fooled` of its own. With `judged = True` its
     Result stays as it is: the images are its parts', and each part was judged by the part's rule.
+    It may then have `judge(keys, logits, labels) -> (b,)`, by which an evaluation judges other
+    models on its images.
     """
 
     @property

@@ -98,7 +98,7 @@ class Engine:
     ) -> Result:
         """Runs a stepwise attack from Python, with progress shown."""
         limit = attack.max_steps(examples.images.shape[1:])
-        stop = ~examples.mask | (wrong & stops_early(attack))
+        stop = stopped(attack, examples.labels, wrong, examples.mask)
         keys, images, labels, targets, _ = examples
         carry = loop.compiled_begin(attack, predict, keys, images, labels, targets, stop)
         name, total = type(attack).__name__, len(stop)
@@ -132,7 +132,7 @@ class Engine:
         if hasattr(attack, "run"):
             result = attack.run(self, keys, predict, images, labels, targets, mask)
         else:
-            stop = ~mask | (wrong & stops_early(attack))
+            stop = stopped(attack, labels, wrong, mask)
             result = to_result(loop.inline(attack, predict, keys, images, labels, targets, stop))
         if getattr(attack, "judged", False):
             return jax.lax.stop_gradient(result)
@@ -141,9 +141,15 @@ class Engine:
         return jax.lax.stop_gradient(result)  # predict may close over weights
 
 
-def stops_early(attack: Any) -> bool:
-    """Whether the attack has nothing to do where the model is wrong already."""
-    return getattr(attack, "minimal", False) or getattr(attack, "until_fooled", False)
+def stopped(attack: Any, labels: Any, wrong: Any, mask: Any) -> Any:
+    """Returns which examples are done before the first step, `(b,)`.
+
+    Padding; what is wrong already, if the attack stops where it fools; and label maps without a
+    pixel that counts, on which no loss has a gradient (noise needs none).
+    """
+    early = getattr(attack, "minimal", False) or getattr(attack, "until_fooled", False)
+    void = ~(labels >= 0).reshape(len(labels), -1).any(axis=1)
+    return ~mask | (wrong & early) | (void & (not getattr(attack, "noise", False)))
 
 
 def to_result(carry: loop.Carry) -> Result:

@@ -55,6 +55,11 @@ class Region:
         """Whether the attack does not look at the model."""
         return getattr(self.attack, "noise", False)
 
+    @property
+    def judge(self) -> Callable[[Any, Any, Any], Any] | None:
+        """How the attack judges models that it did not see, None for the common rule."""
+        return getattr(self.attack, "judge", None)
+
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError unless there is one region, or for what the attack itself refuses."""
         if (self.mask is None) == (self.where is None):

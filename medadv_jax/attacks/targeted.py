@@ -15,7 +15,8 @@ class Targeted:
 
     `Targeted(attack=a, kind="b")` is `a` given the targets `dag_target(key, label, "b", k)`: it is
     the form that an evaluation takes, which knows labels and no targets. Success is judged by the
-    targets. The attack gets the keys as they are, the target of an image its `fold_in(key, 1)`.
+    targets, also of models that only meet the images. The attack gets the keys as they are, the
+    target of an image its `fold_in(key, 1)`.
 
     Args:
       attack: A dense attack that takes targets.
@@ -49,10 +50,18 @@ class Targeted:
         if targets is not None:
             raise ValueError("Targeted makes its targets itself: it takes none.")
         num_classes = jax.eval_shape(judge.evaluate, predict, images).shape[-1]
+        targets = self._targets(keys, labels, num_classes)
+        return engine(self.attack, keys, predict, images, labels, targets, mask=mask)
 
+    def judge(self, keys: Any, logits: Any, labels: Any) -> Any:
+        """Whether a model meets the targets, `(b,)`: for one that the attack did not see."""
+        rule = self.attack if hasattr(self.attack, "fooled") else None
+        targets = self._targets(keys, labels, logits.shape[-1])
+        return judge.verdict(rule, logits, labels, targets)
+
+    def _targets(self, keys: Any, labels: Any, num_classes: int) -> Any:
         def aim(key: Any, label: Any) -> Any:
             own = jax.random.fold_in(key, 1)
             return dag_target(own, label, self.kind, num_classes, iterations=self.iterations)
 
-        targets = jax.vmap(aim)(keys, labels)
-        return engine(self.attack, keys, predict, images, labels, targets, mask=mask)
+        return jax.vmap(aim)(keys, labels)

@@ -54,7 +54,7 @@ def make(
     alone, judged = [], []
     for batch in batches:
         result = _perturb(clock, key, attack, source, batch)
-        logits_read = _judge(attack, source, judges, result, batch, outcomes)
+        logits_read = _judge(key, attack, source, judges, result, batch, outcomes)
         valid = np.flatnonzero(batch.mask)
         if gallery is None:
             shown = valid[:room]
@@ -89,6 +89,7 @@ def _perturb(
 
 
 def _judge(
+    key: PRNGKey,
     attack: Attack | None,
     source: Predict,
     judges: Mapping[str, Predict],
@@ -100,7 +101,8 @@ def _judge(
     # Only an attack with a rule of its own for success takes part in judging.
     own = strong(attack) if hasattr(attack, "fooled") else None
     judged = getattr(attack, "judged", False)
-    labels = jnp.asarray(batch.labels)
+    aimed = getattr(strong(attack), "judge", None) if judged else None
+    labels, keys = jnp.asarray(batch.labels), _keys(key, jnp.asarray(batch.index))
     found: list[dict[str, Any]] = []
     for name, predict in judges.items():
         # The program by which the engine judges: it is compiled once for a model.
@@ -119,6 +121,8 @@ def _judge(
         elif judged or own is not None:
             clean = judge.evaluate(predict, jnp.asarray(batch.images))
             read["wrong"] = np.asarray(judge.compiled_verdict(own, clean, labels, None))
+            if aimed is not None:
+                read["fooled"] = np.asarray(aimed(keys, logits, labels)) | read["wrong"]
         found.append(read)
     return jax.tree.map(lambda *values: np.stack(values), *found)
 

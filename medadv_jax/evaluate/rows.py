@@ -113,14 +113,15 @@ def rows(
       A mask is wrong only if no valid pixel keeps its label, which a few pixels of background can
       prevent. An attack with a rule of its own (DAG: hardly any of the foreground keeps its label)
       is judged by it, before and after, whoever judges; an attack made of attacks by the rules of
-      its parts, but only on the model that it was made on. How much of a mask is lost the scores
-      tell.
+      its parts on the model that it was made on, and elsewhere by the common rule, or by the
+      targets that it makes. How much of a mask is lost the scores tell.
     - `misclassified`: the share of all records that the judging model has wrong when clean, by the
       same rule as `success`.
     - `ssim`, `l2`, `linf`: means over the records that were attacked: those that the *source* has
       right when clean, whether or not the attack then succeeded. An attack may leave the others
-      alone, which would make it look less visible. Noise: over all records. `ssim` is None for
-      images smaller than its window.
+      alone, which would make it look less visible. So do records with nothing to attack (DAG: a
+      slice without structures, or whose target is its label), which count for `success` neither.
+      Noise: over all records. `ssim` is None for images smaller than its window.
     - `flat`: of the records that were attacked, the share on which a gradient was zero or not
       finite.
     - `gradients`, `forwards`: totals over all records, of making the examples.
@@ -193,14 +194,15 @@ def _effect(evaluation: Evaluation, place: int, judge: str) -> dict[str, Any]:
     crossing, cell = evaluation.cells[place]
     wrong = evaluation.misclassified(judge, place)
     fooled = cell.fooled[crossing.judges.index(judge)]
-    attacked = np.full(len(wrong), True)
+    attacked = met = np.full(len(wrong), True)
     if crossing.source is not None:
-        attacked = ~evaluation.misclassified(crossing.source, place)
+        met = (cell.steps > 0) | (cell.l2 > 0) | evaluation.misclassified(crossing.source, place)
+        attacked = met & ~evaluation.misclassified(crossing.source, place)
     return dict(
         ssim=_mean(cell.ssim, attacked),
         l2=_mean(cell.l2, attacked),
         linf=_mean(cell.linf, attacked),
-        success=None if crossing.attack is None else _mean(fooled, ~wrong),
+        success=None if crossing.attack is None else _mean(fooled, met & ~wrong),
         misclassified=wrong.mean(),
         flat=None if crossing.attack is None else _mean(cell.flat, attacked),
         gradients=cell.gradients.sum(),

@@ -167,6 +167,17 @@ def test_an_image_without_valid_pixels_is_never_fooled(target):
     assert fooled(logits, label.at[0, 0].set(0), target)
 
 
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("attack", [attacks.PGD(eps=0.1), attacks.sea(0.1, steps=3)])
+def test_an_image_without_valid_pixels_is_left_alone(attack, inside, key):
+    model, images = toy.segmenter(0), toy.images(1, 4, (5, 5, 1))
+    labels = toy.predictions(model, images).at[1].set(-1)
+    run = jax.jit(attacks.run) if inside else attacks.run
+    result = run(attack, key, model, images, labels)
+    assert (result.images[1] == images[1]).all()
+    assert not result.flat.any() and result.steps[1] == 0 and (result.steps != 0).sum() == 3
+
+
 class CountingState(NamedTuple):
     image: Any
     done: Any

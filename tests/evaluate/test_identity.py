@@ -59,6 +59,51 @@ def test_a_model_with_a_nameless_function_is_refused():
     assert identity.of_model(named) != identity.of_model(jax.tree_util.Partial(jnp.add, weights))
 
 
+def function_of(source, name="apply"):
+    """A function at the top of a module of that name, with this source."""
+    module = {"__name__": "notebook", "jnp": jnp}
+    exec(source, module)
+    return module[name]
+
+
+def test_a_function_of_a_user_is_its_code():
+    one = "def apply(weights, images):\n    return images @ weights"
+    weights = jnp.ones(3)
+    of = lambda source: identity.of_model(jax.tree_util.Partial(function_of(source), weights))
+    assert of(one) == of(one) == of("# a comment\n" + one)
+    others = [one.replace("images @", "-images @"), one.replace("@ weights", "@ weights + 1")]
+    assert len({of(source) for source in (one, *others)}) == 3
+    loss = "def loss(logits, label, sharpness=1):\n    return -sharpness * logits[label]"
+    names = {
+        identity.of_attack(attacks.PGD(eps=0.1, loss=function_of(source, "loss")))
+        for source in (loss, loss.replace("-sharp", "sharp"))
+    }
+    assert len(names) == 2
+
+
+def test_functions_of_one_name_in_two_modules_differ():
+    def like(module):
+        function = function_of("def apply(weights, images):\n    return images @ weights")
+        function.__module__ = module
+        return identity.of_model(jax.tree_util.Partial(function, jnp.ones(3)))
+
+    assert like("one") == like("one") != like("two")
+
+
+def test_a_class_of_a_user_is_its_code():
+    source = """
+import dataclasses, jax
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Net:
+    weights: jax.Array
+    def __call__(self, images):
+        return images @ self.weights
+"""
+    of = lambda source: identity.of_model(function_of(source, "Net")(jnp.ones(3)))
+    assert of(source) == of(source) != of(source.replace("images @", "-images @"))
+
+
 def test_data_are_their_records_however_batched():
     name = identity.of_data(batches(20))
     assert identity.of_data(batches(7)) == name

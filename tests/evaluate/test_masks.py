@@ -231,6 +231,53 @@ def test_an_attack_is_judged_by_its_own_rule_before_and_after():
     }
 
 
+def test_where_there_is_nothing_to_attack_nothing_is_counted():
+    """Slices without structures change neither the success of DAG nor how large it is."""
+    dag = {"dag": attacks.DAG(gamma=0.05, steps=40)}
+    (filled,) = batches(RECORDS)
+    empty = filled._replace(
+        images=np.zeros_like(filled.images),
+        labels=np.zeros_like(filled.labels),
+        index=filled.index + RECORDS,
+    )
+    rows = [
+        pick(
+            evaluate.rows(
+                evaluate.run(
+                    jax.random.key(0), segmenters(1), dag, given, metric=metrics.dice(CLASSES)
+                )
+            ),
+            access="white",
+        )
+        for given in ([filled], [filled, empty])
+    ]
+    assert rows[0]["success"] > 0 and rows[0]["l2"] > 0.1
+    for name in ("success", "l2", "linf", "ssim", "flat"):
+        assert rows[1][name] == pytest.approx(rows[0][name]), name
+    assert rows[1]["data_size"] == 2 * RECORDS
+
+
+def everywhere(image, label):
+    return jnp.ones(label.shape, bool)
+
+
+@pytest.mark.parametrize("confined", [False, True])
+def test_a_targeted_attack_is_judged_by_its_targets_wherever_it_goes(confined):
+    nets = segmenters(1)
+    nets["twin"] = dataclasses.replace(nets["m0"])
+    aimed = attacks.Targeted(attack=attacks.DAG(gamma=0.05, steps=60, active="target"), kind="a")
+    if confined:
+        aimed = attacks.Region(attack=aimed, where=everywhere)
+    found = evaluate.run(
+        jax.random.key(0), nets, {"dag_a": aimed}, batches(4), metric=metrics.dice(CLASSES)
+    )
+    white, black = (
+        [row["success"] for row in evaluate.rows(found) if row["access"] == access]
+        for access in ("white", "black")
+    )
+    assert white == black and white[0] > 0
+
+
 def test_volumes_are_records_too():
     images, labels = small_masks.records()
     stack = lambda maps: np.stack([maps[:SLICES], maps[SLICES:]])
