@@ -72,7 +72,7 @@ def recalls(
       metric: The metric whose parts are the recalls of the classes.
     """
     counts = np.bincount(source.column("label"), minlength=source.num_classes).tolist()
-    return _breakdowns(parts, metric, counts)
+    return _breakdowns(parts, metric, lambda entry: counts)
 
 
 def structures(
@@ -97,19 +97,18 @@ def structures(
         or entry["access"] == "clean"
         or entry["perturbation"] in perturbations
     ]
-    found = _breakdowns(chosen, metric, None)
     if subjects is None:
-        return found
-    left_out = [one["undefined"] for one in chosen if _shown(one, metric)]
-    return [
-        entry._replace(counts=[subjects - number for number in numbers])
-        for entry, numbers in zip(found, left_out, strict=True)
-    ]
+        return _breakdowns(chosen, metric, lambda entry: None)
+    counts = lambda entry: [subjects - number for number in entry["undefined"]]
+    return _breakdowns(chosen, metric, counts)
 
 
 def _breakdowns(
-    parts: Sequence[Mapping[str, Any]], metric: str, counts: Sequence[int] | None
+    parts: Sequence[Mapping[str, Any]],
+    metric: str,
+    counts: Callable[[Mapping[str, Any]], Sequence[int] | None],
 ) -> list[Breakdown]:
+    """Returns what is shown of a metric; `counts` tells of each entry how many have each part."""
     return [
         Breakdown(
             model=entry["model"],
@@ -117,17 +116,13 @@ def _breakdowns(
                 None if entry["access"] == "clean" else setting({"ssim_target": None, **entry})
             ),
             values=entry["parts"],
-            counts=counts,
+            counts=counts(entry),
             metric=metric,
             access=entry["access"],
         )
         for entry in parts
-        if _shown(entry, metric)
+        if entry["metric"] == metric and entry["access"] != "black"
     ]
-
-
-def _shown(entry: Mapping[str, Any], metric: str) -> bool:
-    return entry["metric"] == metric and entry["access"] != "black"
 
 
 def check(entries: Sequence[Breakdown], names: Sequence[str], what: str = "classes") -> None:
