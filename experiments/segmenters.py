@@ -3,12 +3,15 @@
 import dataclasses
 import functools
 import pathlib
+import warnings
+from collections.abc import Iterator
 
 import flax.linen as nn
 import numpy as np
 
 from experiments import trained
 from medadv_jax import data, losses, metrics, train
+from medadv_jax.data.maps import centred
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,10 +82,42 @@ def segmenter(
     )
 
 
+def warn_of_cuts(source: data.Source, image_size: tuple[int, int] | None) -> None:
+    """Warns if slices that are cut to a size lose labelled pixels.
+
+    Args:
+      source: The slices.
+      image_size: Height and width that they are cut and padded to; None leaves them as they are.
+    """
+    if image_size is None:
+        return
+    whole = kept = 0
+    for label, cut in _labels(source, image_size):
+        whole += np.count_nonzero(label > 0)
+        kept += np.count_nonzero(cut > 0)
+    if kept < whole:
+        warnings.warn(
+            f"--image-size {image_size[0]} {image_size[1]} cuts off {1 - kept / whole:.2%} of the "
+            f"labelled pixels of {source.name} {source.split}: they count nowhere.",
+            stacklevel=2,
+        )
+
+
+def _labels(
+    source: data.Source, image_size: tuple[int, int] | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields the label of each slice, and what a batch has of it."""
+    for number in range(len(source)):
+        label = source[number]["label"]
+        yield label, label if image_size is None else centred(label, image_size)
+
+
 def _objective(settings: Settings, training: data.Source, model: nn.Module) -> train.Objective:
-    labels = (training[number]["label"] for number in range(len(training)))
-    counts = sum(np.bincount(label.ravel(), minlength=training.num_classes) for label in labels)
-    weights = losses.median_frequency_weights(np.asarray(counts))
+    warn_of_cuts(training, settings.image_size)
+    counts = np.zeros(training.num_classes, np.int64)
+    for _, label in _labels(training, settings.image_size):
+        counts += np.bincount(label[label >= 0], minlength=training.num_classes)
+    weights = losses.median_frequency_weights(counts)
     return train.supervised(
         model,
         loss=losses.weighted_logistic_dice,
