@@ -56,7 +56,7 @@ def main(config: Config) -> list[dict[str, Any]]:
         groups=test.column(test.group),
         info=dict(task="brain", data=config.data, seed=config.seed),
     )
-    splits = {split: source(config, split) for split in ("train", "validation", "test")}
+    splits = {split: source(config, split) for split in data.SPLITS}
     page = brain_report.write(command.run_folder(config), config, nets, test, splits, found, rows)
     rich.print(report.table(rows, eps=config.eps))
     rich.print(f"Report: {page}")
@@ -65,14 +65,8 @@ def main(config: Config) -> list[dict[str, Any]]:
 
 def networks(config: Config) -> dict[str, trained.Trained]:
     """Returns the networks of a configuration by name, trained now or before."""
-    command.keep_memory()
-    command.use_compilation_cache(config.workdir)
-    training, validation = (source(config, split) for split in ("train", "validation"))
-    folder = config.workdir / "checkpoints"
-    return {
-        name: segmenters.segmenter(settings(config, name), training, validation, folder)
-        for name in config.models
-    }
+    train_one = lambda name, *rest: segmenters.segmenter(settings(config, name), *rest)
+    return trained.networks(config, source, train_one)
 
 
 def source(config: Config, split: str) -> data.Source:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from typing import Literal
+from typing import Literal, get_args
 
 from experiments import command
 
@@ -22,6 +22,8 @@ Perturbation = Literal[
     "asma",
 ]
 DataSet = Literal["brain_template", "brain_phantom", "bids", "malc", "freesurfer"]
+LONG = ("sea", "asma")
+"""Perturbations that take hundreds of steps."""
 GENERATED = ("brain_template", "brain_phantom")
 
 
@@ -35,20 +37,9 @@ class Config:
     what they need."""
     sweep: tuple[float, ...] = (0.003,)
     """Further sizes, for the curves of score against eps."""
-    models: tuple[Model, ...] = ("unet", "segnet", "fc_densenet")
+    models: tuple[Model, ...] = get_args(Model)
     """Networks to train and to attack; each is also attacked with the examples of the others."""
-    attacks: tuple[Perturbation, ...] = (
-        "rician_noise",
-        "gaussian_noise",
-        "fgsm",
-        "pgd",
-        "segpgd",
-        "cospgd",
-        "dag",
-        "dag_a",
-        "dag_b",
-        "dag_c",
-    )
+    attacks: tuple[Perturbation, ...] = tuple(n for n in get_args(Perturbation) if n not in LONG)
     """Noise and attacks. dag wants any wrong structure, dag_a background everywhere, dag_b two
     structures swapped, dag_c one structure grown. sea and asma take hundreds of steps: they run
     if they are named here."""

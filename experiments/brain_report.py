@@ -68,17 +68,6 @@ def write(
     Returns:
       The path of its page.
     """
-    facts = [
-        dict(
-            name=name,
-            parameters=network.parameters,
-            plane=config.plane,
-            width=config.width,
-            training_steps=network.steps,
-            best_step=network.step,
-        )
-        for name, network in nets.items()
-    ]
     groups = test.column(test.group)
     return report.write(
         folder,
@@ -87,7 +76,7 @@ def write(
         title="Whole brain: generalizability and robustness",
         data=f"{test.description} {len(test)} {config.plane} test slices of "
         f"{len(set(groups))} subjects were evaluated.",
-        models=facts,
+        models=trained.facts(nets, plane=config.plane, width=config.width),
         class_names=test.class_names,
         examples=evaluate.examples(found),
         structures=report.structures(evaluate.parts(found, groups), subjects=len(set(groups))),

@@ -167,14 +167,8 @@ def main(config: Config) -> list[dict[str, Any]]:
 
 def networks(config: Config) -> dict[str, trained.Trained]:
     """Returns the networks of a configuration by name, trained now or before."""
-    command.keep_memory()
-    command.use_compilation_cache(config.workdir)
-    training, validation = (source(config, split) for split in ("train", "validation"))
-    folder = config.workdir / "checkpoints"
-    return {
-        name: classifiers.classifier(settings(config, name), training, validation, folder)
-        for name in config.models
-    }
+    train_one = lambda name, *rest: classifiers.classifier(settings(config, name), *rest)
+    return trained.networks(config, source, train_one)
 
 
 def source(config: Config, split: str) -> data.Source:
@@ -241,19 +235,7 @@ def _report(
     found: evaluate.Evaluation,
     rows: list[dict[str, Any]],
 ) -> pathlib.Path:
-    facts = [
-        dict(
-            name=name,
-            parameters=network.parameters,
-            image_size=config.image_size,
-            width=config.width,
-            depth=config.depth,
-            training_steps=network.steps,
-            best_step=network.step,
-        )
-        for name, network in nets.items()
-    ]
-    sources = {split: source(config, split) for split in ("train", "validation", "test")}
+    sources = {split: source(config, split) for split in data.SPLITS}
     sources |= {"evaluated": test} if len(test) < len(sources["test"]) else {}
     return report.write(
         command.run_folder(config),
@@ -261,7 +243,9 @@ def _report(
         rows,
         title=f"{_subject(config)}: generalizability and robustness",
         data=f"{test.description} {len(test)} test images were evaluated.",
-        models=facts,
+        models=trained.facts(
+            nets, image_size=config.image_size, width=config.width, depth=config.depth
+        ),
         class_names=test.class_names,
         examples=evaluate.examples(found),
         recalls=report.recalls(evaluate.parts(found), test),

@@ -4,13 +4,14 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import numpy as np
 
+from experiments import command
 from medadv_jax import data, metrics, models, train
 from medadv_jax.types import Batch, Predict
 
@@ -64,6 +65,40 @@ class Trained(NamedTuple):
     step: int
     steps: int
     directory: pathlib.Path
+
+
+def networks(
+    config: Any,
+    source: Callable[[Any, str], data.Source],
+    train_one: Callable[[str, data.Source, data.Source, pathlib.Path], Trained],
+) -> dict[str, Trained]:
+    """Returns the networks of a configuration by name, trained now or before.
+
+    Args:
+      config: Of an experiment: its `models` and its `workdir`.
+      source: Returns a split of the data of a configuration.
+      train_one: Trains the network of a name on the training and the validation split; the
+        checkpoints go to a folder.
+    """
+    command.keep_memory()
+    command.use_compilation_cache(config.workdir)
+    training, validation = (source(config, split) for split in ("train", "validation"))
+    folder = config.workdir / "checkpoints"
+    return {name: train_one(name, training, validation, folder) for name in config.models}
+
+
+def facts(nets: Mapping[str, Trained], **shared: Any) -> list[dict[str, Any]]:
+    """Returns what a report tells of networks; `shared` is told of each of them."""
+    return [
+        dict(
+            name=name,
+            parameters=network.parameters,
+            **shared,
+            training_steps=network.steps,
+            best_step=network.step,
+        )
+        for name, network in nets.items()
+    ]
 
 
 def network(

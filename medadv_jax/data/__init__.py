@@ -9,3 +9,4 @@ from medadv_jax.data.arrays import from_arrays as from_arrays
 from medadv_jax.data.batches import Batches as Batches, batches as batches
 from medadv_jax.data.registry import NAMES as NAMES, load as load
 from medadv_jax.data.source import Source as Source
+from medadv_jax.data.splits import SPLITS as SPLITS
