@@ -141,9 +141,9 @@ def _beaten(
                 (attack, row)
                 for row in others
                 if compare.better(attack, row)
-                and (
-                    setting(row) == spot if kind == "black box" else compare.no_larger(row, attack)
-                )
+                and (kind == "noise" or setting(row) == spot)
+                # one setting is one size, unless the attack takes what it needs
+                and ((kind != "noise" and spot.bounded) or compare.no_larger(row, attack))
             ]
         )
         if worst:

@@ -40,8 +40,9 @@ _MEASURES = {
         poor=0.5,
         dense=True,
         meaning="Overlap of the predicted and the true structure, twice what they share divided "
-        "by the sum of their sizes: 1 is equal, 0 apart. That of all slices of a subject, then the "
-        "mean over subjects and structures; a structure that neither has is left out.",
+        "by the sum of their sizes: 1 is equal, 0 apart. That of all slices of a subject that "
+        "were evaluated, then the mean over subjects and structures; a structure that is not there "
+        "is left out, whatever is predicted.",
     ),
     # The IoU of a Dice of 0.5.
     "iou": Measure(

@@ -10,6 +10,10 @@ from medadv_jax.report.rows import Row, clean, direct, known, model, setting, un
 SATURATED = 0.02
 """An attack that leaves every model at or below this score tells no two models apart."""
 
+REACHED = 0.95
+"""An attack without a size whose goal is met less often was stopped by its steps: what it changed
+is no measure of robustness."""
+
 PAIRS = 3
 """Pairs of models that are put into words; for many models the figures say more."""
 
@@ -197,12 +201,14 @@ def _distance(rows: Sequence[Row]) -> Iterator[Sentence]:
     unsized = [row for row in free if setting(row).eps is None]
     if unsized:
         names = unique(setting(row).label for row in unsized)
-        have = "has" if len(names) == 1 else "have"
-        it, s = ("it", "s") if len(names) == 1 else ("they", "")
+        one = len(names) == 1
+        until = (
+            "its goal is met or its steps are" if one else "their goal is met or their steps are"
+        )
         yield Sentence(
             "distance",
-            f"{formats.listed(names)} {have} no given size, {it} take{s} what {it} need{s}: "
-            f"{_left(unsized)}.",
+            f"{formats.listed(names)} {'has' if one else 'have'} no given size, "
+            f"{'it goes' if one else 'they go'} on until {until} spent: {_left(unsized)}.",
         )
     for family in unique(setting(row).family for row in free if setting(row).eps is not None):
         own = [r for r in free if setting(r).family == family and setting(r).eps is not None]
@@ -211,7 +217,8 @@ def _distance(rows: Sequence[Row]) -> Iterator[Sentence]:
             f"{family} may change at most a share {setting(own[0]).symbol} of an image's values, "
             f"each by any amount, and changes no more than it needs: {_left(own)}.",
         )
-    if free and len(unique(map(model, free))) > 1:
+    met = [row["success"] for row in free]
+    if len(unique(map(model, free))) > 1 and all(known(m) and m >= REACHED for m in met):
         yield Sentence(
             "distance",
             "At equal scores, the model that needed the larger change is the more robust.",
@@ -223,13 +230,20 @@ def _left(rows: Sequence[Row]) -> str:
     told, spots = [], unique(map(setting, rows))
     for spot in spots:
         scores = ", ".join(
-            f"{model(row)} at {formats.stated(row)} (mean L2 {formats.size(row['l2'])})"
+            f"{model(row)} at {formats.stated(row)} (mean L2 {formats.size(row['l2'])}{_met(row)})"
             for row in rows
             if setting(row) == spot
         )
         alone = len({one.family for one in spots}) == 1
         told.append(f"{(spot.strength or 'it') if alone else spot.label} leaves {scores}")
     return "; ".join(told)
+
+
+def _met(row: Row) -> str:
+    """Returns how often an attack met its goal, where it did not nearly always."""
+    if not known(row["success"]) or row["success"] >= REACHED:
+        return ""
+    return f", goal met on {formats.percent(row['success'])}"
 
 
 def _control(rows: Sequence[Row]) -> Iterator[Sentence]:

@@ -31,6 +31,15 @@ def test_black_box_stronger_than_white_box(row):
     assert kinds([white, row("black", "PGD", 0.3, source="a", model="b")]) == []  # another victim
 
 
+def test_a_larger_black_box_change_of_an_attack_without_a_size_is_no_alarm(row):
+    free = dict(eps=None)
+    white = row("white", "dag", 0.3, l2=0.5, **free)
+    assert kinds([white, row("black", "dag", 0.2, source="b", l2=9.0, **free)]) == []
+    assert kinds([white, row("black", "dag", 0.2, source="b", l2=0.5, **free)]) == [
+        ("black box", "a")
+    ]
+
+
 def test_a_score_of_next_to_nothing_is_in_no_doubt(row):
     # With no success left in any replicate the interval is a point, and two images lie outside it.
     none = dict(score_low=0.0, score_high=0.0)

@@ -66,7 +66,7 @@ def test_worst_attack_has_a_size(read):
     assert "mean SSIM of 0.9800" in texts[0]
     assert not any("DeepFool" in text for text in texts)
     free, order = of_kind(read, "distance")
-    assert free.startswith("DeepFool has no given size, it takes what it needs: it leaves")
+    assert free.startswith("DeepFool has no given size, it goes on until its goal is met")
     assert "inception_v3 at 0.020 [0.000, 0.050] (mean L2 0.4)" in free
     assert order.startswith("At equal scores, the model that needed the larger change")
 
@@ -108,12 +108,22 @@ def test_unknown_scores_are_left_out(make_row):
 
 def test_attacks_without_a_size_share_one_sentence(make_row):
     rows = [
-        make_row("a", "white", name, 0.5, eps=None, clean_score=0.9)
-        for name in ("dag_a", "dag_b", "asma")
+        make_row("a", "white", name, 0.5, eps=None, clean_score=0.9, success=success)
+        for name, success in (("dag_a", 1.0), ("dag_b", 0.25), ("asma", None))
     ]
     (text,) = of_kind(reading.read(rows), "distance")  # of one model nothing is more robust
-    assert text.startswith("dag_a, dag_b and asma have no given size, they take what they need: ")
+    assert text.startswith("dag_a, dag_b and asma have no given size, they go on until their goal")
+    assert text.count("goal met on 25 %") == 1 == text.count("goal met on")
     assert text.count("dag_b leaves a at 0.500") == text.count("asma leaves a at 0.500") == 1
+
+
+@pytest.mark.parametrize("success", [0.5, 0.99])
+def test_models_are_ordered_by_size_only_where_the_goal_was_met(success, make_row):
+    rows = [
+        make_row(m, "white", "dag", 0.1, eps=None, clean_score=0.9, success=success) for m in "ab"
+    ]
+    texts = of_kind(reading.read(rows), "distance")
+    assert ("the more robust" in texts[-1]) == (success > 0.9)
 
 
 def test_saliency_map_has_a_size_but_not_in_pixels(make_row):

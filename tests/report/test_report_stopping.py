@@ -17,7 +17,7 @@ def rows(make_row):
 def test_what_stops_early_is_not_compared_by_size(rows):
     text = stopping.caution(rows, ["pgd"])
     assert text == (
-        "pgd stops at the first change that fools and leaves alone what was wrong before; fgsm "
+        "pgd stops at the first change that meets its goal and leaves alone what was wrong before; fgsm "
         "changes every image as far as the size allows. So between the two kinds white-box "
         "accuracies can be compared, but SSIM, L2 and Linf cannot."
     )
@@ -45,7 +45,7 @@ def test_page_says_it_beside_the_numbers_and_in_the_terms(rows, tmp_path):
     text = write(early={"pgd"}).read_text()
     numbers = text[text.index('id="table-title"') : text.index('id="reproduce-title"')]
     for part in (numbers, text[text.index('id="terms-title"') :]):
-        assert "pgd stops at the first change that fools" in part
+        assert "pgd stops at the first change that meets its goal" in part
     assert "stops at the first" not in write().read_text()
 
 
