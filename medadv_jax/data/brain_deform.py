@@ -146,18 +146,3 @@ def random_map(
     )
     matrix, shift = random_affine(rng, size)
     return np.tensordot(matrix, places, 1) + shift.reshape(3, 1, 1, 1)
-
-
-def jacobian(places: Float[np.ndarray, "3 x y z"], axes: Axes) -> Float[np.ndarray, "x y z"]:
-    """Returns the determinant of the derivative of a map, by central differences.
-
-    Args:
-      places: Where each voxel is mapped to, mm.
-      axes: Where it stands, mm.
-
-    >>> x = axes_of((4, 4, 4), 2.0)
-    >>> jacobian(2 * np.stack(np.meshgrid(*x, indexing="ij")), x)[0, 0, 0].item()
-    8.0
-    """
-    one, two, three = (np.stack(np.gradient(component, *axes)) for component in places)
-    return np.sum(one * np.cross(two, three, axis=0), axis=0)

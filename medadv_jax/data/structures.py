@@ -126,16 +126,12 @@ def to_structures(labels: np.ndarray, numbering: Numbering, origin: Any) -> np.n
     """
     if not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"{origin}: labels are of an integer type, got {labels.dtype}.")
-    if not labels.size:
-        return np.zeros(labels.shape, np.uint8)
     unknown = 255
-    known = np.full(max(numbering) + 1, unknown, np.uint8)
+    known = np.full(max(numbering) + 2, unknown, np.uint8)
     known[list(numbering)] = list(numbering.values())
-    if labels.min() < 0 or labels.max() >= len(known):
-        inside = (labels >= 0) & (labels < len(known))
-        numbers = np.where(inside, known[np.where(inside, labels, 0)], unknown).astype(np.uint8)
-    else:
-        numbers = known[labels]
+    places = labels.astype(np.intp)
+    numbers = known.take(places, mode="clip")  # beyond the table is its last entry, unknown
+    numbers[places < 0] = unknown
     if (strange := numbers == unknown).any():
         ids = np.unique(labels[strange])
         named = ", ".join(map(str, ids[:20])) + (", …" if len(ids) > 20 else "")

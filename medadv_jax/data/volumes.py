@@ -5,6 +5,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 import nibabel
+import nibabel.affines
 import nibabel.orientations
 import numpy as np
 
@@ -83,7 +84,7 @@ def _grid(path: pathlib.Path, image: Any) -> Grid:
     turn = nibabel.orientations.io_orientation(image.affine)
     affine = image.affine @ nibabel.orientations.inv_ornt_aff(turn, shape)
     x, y, z = np.argsort(turn[:, 0])  # stored axis of each new one
-    spacing = np.sqrt((affine[:3, :3] ** 2).sum(0))
+    spacing = nibabel.affines.voxel_sizes(affine)
     return Grid(
         shape=(shape[x], shape[y], shape[z]),
         spacing=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
