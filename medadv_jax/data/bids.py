@@ -174,7 +174,7 @@ def _participants(data_dir: pathlib.Path) -> tuple[list[pathlib.Path], dict[str,
     if not path.exists():
         return [], {}
     rows = read_csv(
-        *(path, ("participant_id",)), key="participant_id", homepage=HOMEPAGE, delimiter="\t"
+        path, ("participant_id",), key="participant_id", homepage=HOMEPAGE, delimiter="\t"
     )
     return [path], {row["participant_id"]: row for row in rows}
 

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from medadv_jax.data import slices, structures
+from medadv_jax.data import slices
 from medadv_jax.data.splits import SPLITS
 from medadv_jax.data.table import Part, Record, Table
 
@@ -73,14 +73,11 @@ def table(
     code = [*sorted(here.glob("brain_*.py")), here / "slices.py", here / "structures.py"]
     return Table(
         name=name,
-        class_names=structures.NAMES,
-        group="subject",
         description=description,
         homepage="",
         fields=slices.FIELDS,
         splits={split: Part(count * slices.count(shape, plane), records)},
         # A change of the drawing makes other volumes.
         fingerprint=(split, *fingerprint, *(path.read_text() for path in code)),
-        dense=True,
-        shard=slices.VOLUMES_IN_A_FILE if plane == "volume" else None,
+        **slices.kind(plane),
     )

@@ -69,10 +69,9 @@ def table(
     subject_of = _subjects(names, subject)
     found = []
     for name in names:
-        files = [
-            need(data_dir / name / "mri" / f"{file}.mgz", HOMEPAGE) for file in (image, labels)
-        ]
-        found.append(scans.Scan(name, subject_of[name], files[0], files[1], {}))
+        mri = data_dir / name / "mri"
+        scan, ids = (need(mri / f"{file}.mgz", HOMEPAGE) for file in (image, labels))
+        found.append(scans.Scan(name, subject_of[name], scan, ids, {}))
     numbering = LABELS[labels]
     return scans.table(
         "freesurfer",

@@ -99,8 +99,6 @@ def table(
         raise ValueError(f"{name}: the {empty[0]} split has no scan.")
     return Table(
         name=name,
-        class_names=structures.NAMES,
-        group="subject",
         description=description,
         homepage=homepage,
         fields={**slices.FIELDS, **fields},
@@ -111,8 +109,7 @@ def table(
             [(scan.name, scan.subject, split) for scan, split in zip(scans, splits, strict=True)],
             sampling.PERCENTILES,
         ),
-        dense=True,
-        shard=slices.VOLUMES_IN_A_FILE if plane == "volume" else None,
+        **slices.kind(plane),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from medadv_jax.data.structures import NAMES
 from medadv_jax.data.table import Record
 
 PLANES = ("coronal", "axial", "sagittal", "volume")
@@ -43,6 +44,16 @@ def check_plane(plane: str) -> None:
     """Raises ValueError if there is no such plane."""
     if plane not in PLANES:
         raise ValueError(f"plane is one of {', '.join(PLANES)}; got {plane!r}.")
+
+
+def kind(plane: str) -> dict[str, Any]:
+    """Returns what the `Table` of every data set of brains says alike."""
+    return dict(
+        class_names=NAMES,
+        group="subject",
+        dense=True,
+        shard=VOLUMES_IN_A_FILE if plane == "volume" else None,
+    )
 
 
 def count(shape: tuple[int, ...], plane: str) -> int:

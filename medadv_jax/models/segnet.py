@@ -77,8 +77,10 @@ class SegNet(nn.Module):
             pooled.append((places, space))
         for stage in reversed(range(depth)):
             x = max_unpool(x, *pooled[stage])
-            within = [features[stage]] * (self.repeats[stage] - 1)
-            x = convolve(x, f"up{stage + 1}", *within, *features[stage - 1 : stage])
+            channels = [features[stage]] * (self.repeats[stage] - 1)
+            if stage > 0:
+                channels.append(features[stage - 1])
+            x = convolve(x, f"up{stage + 1}", *channels)
             x = drop(x) if stage >= depth - 3 and stage > 0 else x
         x = nn.Conv(self.num_classes, (3, 3), name="logits")(x)
         return crop_sides(x, images.shape[1:-1])
