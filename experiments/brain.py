@@ -18,7 +18,7 @@ import rich
 
 from experiments import brain_report, command, segmenters, trained
 from experiments.brain_config import PRESETS, Config
-from medadv_jax import attacks, data, evaluate, metrics, report
+from medadv_jax import attacks, data, evaluate, losses, metrics, report
 
 SHALLOW: dict[str, dict[str, Any]] = {
     "unet": dict(depth=4),
@@ -112,7 +112,7 @@ def settings(config: Config, name: str) -> segmenters.Settings:
 def perturbations(config: Config) -> dict[str, list[Any]]:
     """Returns the attacks and the noise by name, each with its sizes."""
     sizes, steps = sorted({config.eps, *config.sweep}), config.steps
-    dag = attacks.DAG(step_norm="l2", steps=config.dag_steps)
+    dag = attacks.DAG(step_norm=config.dag_norm, steps=config.dag_steps)
     asma = attacks.ASMA(steps=config.asma_steps, until_fooled=True)
     toward = lambda attack, kind: [attacks.Targeted(attack=attack, kind=kind)]
     made = {
@@ -120,6 +120,7 @@ def perturbations(config: Config) -> dict[str, list[Any]]:
         "gaussian_noise": [attacks.GaussianNoise(sigma=eps) for eps in sizes],
         "fgsm": [attacks.FGSM(eps=eps) for eps in sizes],
         "pgd": [attacks.PGD(eps=eps, steps=steps) for eps in sizes],
+        "pgd_dice": [attacks.PGD(eps=eps, steps=steps, loss=losses.dice_loss) for eps in sizes],
         "segpgd": [attacks.SegPGD(eps=eps, steps=steps, step_size=eps / 4) for eps in sizes],
         "cospgd": [attacks.CosPGD(eps=eps, steps=steps, step_size=eps / 4) for eps in sizes],
         "dag": [dag],

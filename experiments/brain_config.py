@@ -12,6 +12,7 @@ Perturbation = Literal[
     "gaussian_noise",
     "fgsm",
     "pgd",
+    "pgd_dice",
     "segpgd",
     "cospgd",
     "dag",
@@ -32,17 +33,18 @@ class Config:
     """Trains segmentation networks, perturbs their test slices, and reports what is left."""
 
     eps: float = 0.01
-    """Size of the perturbations: the largest change of a pixel for fgsm, pgd, segpgd, cospgd and
-    sea, the standard deviation of the noise; in units of the pixel range [0, 1]. dag and asma take
-    what they need."""
+    """Size of the perturbations: the largest change of a pixel for fgsm, pgd, pgd_dice, segpgd,
+    cospgd and sea, the standard deviation of the noise; in units of the pixel range [0, 1]. dag and
+    asma go on until they have what they want."""
     sweep: tuple[float, ...] = (0.003,)
     """Further sizes, for the curves of score against eps."""
     models: tuple[Model, ...] = get_args(Model)
     """Networks to train and to attack; each is also attacked with the examples of the others."""
     attacks: tuple[Perturbation, ...] = tuple(n for n in get_args(Perturbation) if n not in LONG)
-    """Noise and attacks. dag wants any wrong structure, dag_a background everywhere, dag_b two
-    structures swapped, dag_c one structure grown. sea and asma take hundreds of steps: they run
-    if they are named here."""
+    """Noise and attacks. fgsm, pgd, segpgd and cospgd climb the cross-entropy, of which background
+    is the largest part; pgd_dice climbs the Dice loss, of which each structure is an equal part.
+    dag wants any wrong structure, dag_a background everywhere, dag_b two structures swapped, dag_c
+    one structure grown. sea and asma take hundreds of steps: they run if they are named here."""
     data: DataSet = "brain_template"
     """Data set; brain_template (warped variants of one brain) and brain_phantom (synthetic) need no
     folder."""
@@ -71,9 +73,12 @@ class Config:
     """Most test slices to evaluate, drawn evenly over the subjects among those that show most; None
     for all slices of all test subjects, which surface distances in mm need."""
     steps: int = 10
-    """Steps of pgd, segpgd and cospgd, each eps/4 long."""
+    """Steps of pgd, pgd_dice, segpgd and cospgd, each eps/4 long."""
     dag_steps: int = 20
-    """Most steps of dag, dag_a, dag_b and dag_c, each 0.5 long in L2, as in the paper's code."""
+    """Most steps of dag, dag_a, dag_b and dag_c."""
+    dag_norm: Literal["l2", "linf"] = "l2"
+    """Norm in which a step of these has its length: 0.5 in l2 (20 steps in the code of Paschali et
+    al.), 0.5/255 in linf (200 steps in that of Xie et al.)."""
     sea_steps: int = 100
     """Steps of each of the three parts of sea; with fewer it is no stronger than segpgd."""
     asma_steps: int = 1000

@@ -9,10 +9,12 @@ import numpy as np
 
 from experiments import command, provenance, trained
 from experiments.brain_config import PRESETS, Config
-from medadv_jax import attacks, data, evaluate, report
+from medadv_jax import attacks, data, evaluate, losses, report
 
 KINDS = {"dag_a": "targeted"}
 """What the alarms of a report would not know of an attack by its name."""
+DRAWN = ", drawn evenly over the subjects from the half of the slices that shows most structure"
+"""What the page says of the slices where not all are evaluated."""
 EARLY = ("dag", "dag_a", "dag_b", "dag_c", "asma")
 """Attacks that stop when they have what they want."""
 
@@ -29,19 +31,20 @@ def slider(config: Config, network: trained.Trained, whole: data.Source) -> repo
     subject = whole.column("subject")[0]
     own = (whole.column("subject") == subject) & (whole.column("foreground") > 0)
     batches = data.batches(whole.select(own), config.batch_size, image_size=config.image_size)
-    attack = attacks.SegPGD(eps=config.eps, steps=config.steps, step_size=config.eps / 4)
+    attack = attacks.PGD(eps=config.eps, steps=config.steps, loss=losses.dice_loss)
+    key = jax.random.key(config.seed)
     predicted = jax.jit(lambda predict, images: predict(images).argmax(axis=-1))
     shown = []
-    for number, batch in enumerate(batches):
-        key = jax.random.fold_in(jax.random.key(config.seed), number)
+    for batch in batches:
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.maximum(batch.index, 0))
         images, labels = jnp.asarray(batch.images), batch.labels
         result = attacks.run(
-            attack, key, network.predict, images, labels, mask=jnp.asarray(batch.mask)
+            attack, keys, network.predict, images, labels, mask=jnp.asarray(batch.mask)
         )
         before, after = (predicted(network.predict, x) for x in (images, result.images))
         found = (images, result.images, labels, before, after)
         shown.append([np.asarray(array)[batch.mask] for array in found])
-    title = f"{subject}, {network.name}, SegPGD with eps {config.eps:g}"
+    title = f"{subject}, {network.name}, PGD on the Dice loss with eps {config.eps:g}"
     return report.slider(*map(np.concatenate, zip(*shown, strict=True)), title=title)
 
 
@@ -75,7 +78,7 @@ def write(
         rows,
         title="Whole brain: generalizability and robustness",
         data=f"{test.description} {len(test)} {config.plane} test slices of "
-        f"{len(set(groups))} subjects were evaluated.",
+        f"{len(set(groups))} subjects were evaluated{DRAWN if config.limit else ''}.",
         models=trained.facts(nets, plane=config.plane, width=config.width),
         class_names=test.class_names,
         examples=evaluate.examples(found),

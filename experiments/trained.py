@@ -15,6 +15,10 @@ from experiments import command
 from medadv_jax import data, metrics, models, train
 from medadv_jax.types import Batch, Predict
 
+RECIPE = 1
+"""Raised when code changes what is trained (a loss, an augmentation, a network), so that no network
+of before is taken for one of now."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -192,8 +196,9 @@ def score(
 
 
 def _hash(settings: Settings, *sources: data.Source) -> str:
-    """Names what decides the trained weights: the settings, and the records trained on."""
-    digest = hashlib.sha256(json.dumps(dataclasses.asdict(settings), sort_keys=True).encode())
+    """Names what decides the trained weights: recipe, settings, and the records trained on."""
+    decided = [RECIPE, dataclasses.asdict(settings)]
+    digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode())
     for source in sources:
         numbers = None if source.numbers is None else source.numbers.tolist()
         digest.update(repr((source.name, source.split, source.fingerprint, numbers)).encode())

@@ -97,19 +97,22 @@ def check_orientation(path: pathlib.Path, image: Any, shape: tuple[int, ...]) ->
 
 
 def _check_forms(path: pathlib.Path, header: Any, sform: np.ndarray, shape: Sequence[int]) -> None:
-    """Raises ValueError if qform and sform, which both count, place the voxels differently."""
+    """Raises ValueError if qform and sform, which both count, place the voxels differently.
+
+    Of two spaces, the scanner's and a template's, say, they need only have left on one side.
+    """
     try:
         qform = header.get_qform()
         sides = ["".join(map(str, nibabel.aff2axcodes(form))) for form in (qform, sform)]
     except (ValueError, HeaderDataError) as error:
         raise ValueError(f"{path} has a qform that is no rotation: {error}.") from None
     away = (np.linalg.inv(sform) @ qform - np.eye(4)) @ corners(shape)
-    apart = float(np.abs(away).max())
-    if not apart <= 1 or sides[0] != sides[1]:
+    apart, one_space = float(np.abs(away).max()), header["qform_code"] == header["sform_code"]
+    if sides[0] != sides[1] or (one_space and not apart <= 1):
         raise ValueError(
             f"{path}: qform {qform.tolist()} ({sides[0]}, code {header['qform_code']}) and sform "
             f"{sform.tolist()} ({sides[1]}, code {header['sform_code']}) put a corner {apart:.3g} "
-            "voxels apart; both count, so they agree about the axes and to a voxel."
+            "voxels apart; both count, so they agree about the axes and, with one code, to a voxel."
         )
 
 

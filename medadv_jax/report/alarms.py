@@ -17,7 +17,7 @@ ONE_STEP, MANY_STEPS, TARGETED = "one step", "many steps", "targeted"
 KINDS = {
     **dict.fromkeys(("fgsm", "rfgsm", "stepll"), ONE_STEP),
     **dict.fromkeys(("bim", "pgd", "mim", "apgd", "autoattack"), MANY_STEPS),
-    **dict.fromkeys(("segpgd", "cospgd", "sea"), MANY_STEPS),
+    **dict.fromkeys(("pgddice", "segpgd", "cospgd", "sea"), MANY_STEPS),
     **dict.fromkeys(("dagb", "dagc", "asma"), TARGETED),
 }
 """What is known of attacks by the letters of their names.

@@ -267,6 +267,8 @@ def test_two_orientations_that_disagree(tmp_path, pair, pixels):
     )
     tilt[:2, :2] = [[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]]
     refused((two_forms(path, pixels, tilt), pair[1]), r"qform .*RAS.*sform .*RAS.*2.5 voxels apart")
+    two_spaces = two_forms(path, pixels, tilt, codes=(1, 4))  # the scanner's and a template's
+    same(read((two_spaces, pair[1])), read(pair))
     for place, away in enumerate((1.1, 2.2, 3.3)):
         moved = np.eye(4)
         moved[place, 3] = away

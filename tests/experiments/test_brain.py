@@ -8,7 +8,7 @@ import pytest
 from experiments import brain, brain_config
 from medadv_jax import report
 
-BUDGET = ("fgsm", "pgd", "segpgd", "cospgd", "sea")
+BUDGET = ("fgsm", "pgd", "pgd_dice", "segpgd", "cospgd", "sea")
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def config(tmp_path_factory):
         data="brain_phantom",
         spacing=4.5,
         models=("unet",),
-        attacks=("rician_noise", "fgsm", "segpgd", "dag", "dag_b", "sea"),
+        attacks=("rician_noise", "fgsm", "pgd_dice", "segpgd", "dag", "dag_b", "sea"),
         sweep=(0.002,),
         width=0.125,
         epochs=(3,),
