@@ -4,9 +4,15 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from medadv_jax.models.dense import UpConv, check_images, check_options, crop_sides, pad_sides
 from medadv_jax.models.layers import batch_norm
 from medadv_jax.models.pooling import max_pool
+from medadv_jax.models.segmenter_layers import (
+    UpConv,
+    check_images,
+    check_options,
+    crop_sides,
+    pad_sides,
+)
 
 VARIANTS = {
     56: (12, (4, 4, 4, 4, 4, 4)),
@@ -66,8 +72,7 @@ class FCDenseNet(nn.Module):
     """FC-DenseNet of Jegou et al. 2017 (arXiv:1611.09326), for slices, as its authors' program.
 
     On the way up only what a block added is upsampled.
-    Images are padded inside to a multiple of `2**poolings` by repeating the pixels at the edge,
-    half of them before, half after; the logits are cropped.
+    Images are padded inside to a multiple of `2**poolings`, see `pad_sides`.
 
     Attributes:
       num_classes: Number of classes of a pixel, the background included.

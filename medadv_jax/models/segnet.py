@@ -3,9 +3,9 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from medadv_jax.models.dense import check_images, check_options, crop_sides, pad_sides
 from medadv_jax.models.layers import ConvBN
 from medadv_jax.models.pooling import max_pool_places, max_unpool
+from medadv_jax.models.segmenter_layers import check_images, check_options, crop_sides, pad_sides
 
 STAGES = (64, 128, 256, 512, 512)
 """Channels of each stage at width 1; after every stage the sides are halved."""
@@ -17,8 +17,7 @@ class SegNet(nn.Module):
     The decoder mirrors the encoder; it gets no features from it, only the places of the maxima. The
     last convolution, of three pixels, gives the logits. Biases before a normalisation, which takes
     them away again, are left out.
-    Images are padded inside to a multiple of `2**len(repeats)` by repeating the pixels at the edge,
-    half of them before, half after; the logits are cropped.
+    Images are padded inside to a multiple of `2**len(repeats)`, see `pad_sides`.
 
     Attributes:
       num_classes: Number of classes of a pixel, the background included.

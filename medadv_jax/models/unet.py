@@ -4,9 +4,15 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from medadv_jax.models.dense import UpConv, check_images, check_options, crop_sides, pad_sides
 from medadv_jax.models.layers import ConvBN
 from medadv_jax.models.pooling import max_pool
+from medadv_jax.models.segmenter_layers import (
+    UpConv,
+    check_images,
+    check_options,
+    crop_sides,
+    pad_sides,
+)
 
 
 class DoubleConv(nn.Module):
@@ -36,8 +42,7 @@ class UNet(nn.Module):
 
     As the field uses it, it differs from the paper: convolutions keep the sides, so that a mask is
     as large as its image; batch normalisation (`batch_norm=False`: none, and biases, as there).
-    Images are padded inside to a multiple of `2**depth` by repeating the pixels at the edge, half
-    of them before, half after; the logits are cropped.
+    Images are padded inside to a multiple of `2**depth`, see `pad_sides`.
 
     Attributes:
       num_classes: Number of classes of a pixel, the background included.

@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from medadv_jax.models import dense
+from medadv_jax.models import segmenter_layers
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 8, 3), (1, 1, 1, 1), (1, 3, 4, 6, 2)])
 @pytest.mark.parametrize("multiple", [1, 2, 4, 8])
 def test_sides_are_padded_with_the_edge_and_cropped(shape, multiple):
     x = jnp.arange(1.0, np.prod(shape) + 1).reshape(shape)
-    padded = dense.pad_sides(x, multiple)
+    padded = segmenter_layers.pad_sides(x, multiple)
     chex.assert_shape(
         padded, (shape[0], *(-(-side // multiple) * multiple for side in shape[1:-1]), shape[-1])
     )
@@ -26,7 +26,7 @@ def test_sides_are_padded_with_the_edge_and_cropped(shape, multiple):
         )
     )
     np.testing.assert_array_equal(padded, np.asarray(x)[place])
-    np.testing.assert_array_equal(dense.crop_sides(padded, shape[1:-1]), x)
+    np.testing.assert_array_equal(segmenter_layers.crop_sides(padded, shape[1:-1]), x)
 
 
 @pytest.mark.parametrize("taps", [2, 3])
@@ -34,7 +34,7 @@ def test_sides_are_padded_with_the_edge_and_cropped(shape, multiple):
 def test_upconv_is_the_transposed_convolution(key, taps, space):
     dims = len(space)
     x = jax.random.normal(key, (2, *space, 5))
-    up = dense.UpConv(4, taps)
+    up = segmenter_layers.UpConv(4, taps)
     kernel = jax.random.normal(jax.random.key(1), ((*(taps,) * dims, 5, 4)))
     params = {"kernel": kernel, "bias": jnp.arange(4.0)}
 
@@ -62,5 +62,5 @@ def test_every_pixel_is_spread_by_the_kernel(taps, expected):
     x = jnp.array([1.0, 0.0, 10.0]).reshape(1, 1, 3, 1)
     kernel = jnp.zeros((taps, taps, 1, 1)).at[0].set(2.0 ** jnp.arange(taps).reshape(-1, 1, 1))
     variables = {"params": {"kernel": kernel, "bias": jnp.zeros(1)}}
-    y = dense.UpConv(1, taps).apply(variables, x)
+    y = segmenter_layers.UpConv(1, taps).apply(variables, x)
     np.testing.assert_array_equal(y[0, :, :, 0], [expected, [0] * 6])

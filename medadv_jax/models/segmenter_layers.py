@@ -12,7 +12,8 @@ def pad_sides(images: Float[Array, "b *space c"], multiple: int) -> Float[Array,
     """Grows every side to the next multiple by repeating the pixels at the edge.
 
     Half of the new pixels lie before, half after (the odd one after). Unlike zeros, repeated pixels
-    look like the image whatever its normalisation is.
+    look like the image whatever its normalisation is. The nets pad their images by it, and crop
+    their logits by `crop_sides`.
 
     Args:
       images: `(b, *space, c)`.
