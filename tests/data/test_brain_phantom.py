@@ -1,14 +1,11 @@
 import numpy as np
 import pytest
+from tissues import FLUIDS, GREYS, WHITES
 
 from medadv_jax import data
 from medadv_jax.data import brain_phantom
 from medadv_jax.data.brain_phantom import COUNTS, phantom
 from medadv_jax.data.structures import NAMES
-
-FLUIDS = [n for n, name in enumerate(NAMES) if "ventricle" in name]
-GREYS = [n for n, name in enumerate(NAMES) if "cortex" in name]
-WHITES = [n for n, name in enumerate(NAMES) if "white" in name]
 
 
 @pytest.fixture(scope="module")

