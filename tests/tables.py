@@ -165,3 +165,36 @@ ATTACKS = {
         NO_BALL | NO_SIZE | NOT_EARLY | NOT_BEST,
     ),
 }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ModelRow:
+    """A net that is small enough to be run.
+
+    Attributes:
+      name: As in `models.create`.
+      options: What makes it small.
+      shape: Of an image, `(h, w, c)` or `(d, h, w, c)`.
+      dense: Whether each pixel has logits.
+    """
+
+    name: str
+    options: dict[str, Any]
+    shape: tuple[int, ...]
+    dense: bool = False
+
+
+MODELS = {
+    "inception_v3": ModelRow("inception_v3", dict(width=1 / 8, repeats=(1,) * 3), (75, 75, 3)),
+    "inception_v4": ModelRow("inception_v4", dict(width=1 / 8, repeats=(1,) * 3), (75, 75, 3)),
+    "mobilenet": ModelRow("mobilenet", dict(width=1 / 8, repeats=(1,) * 5), (32, 32, 3)),
+    "unet": ModelRow("unet", dict(width=1 / 16, depth=2), (12, 9, 2), dense=True),
+    "unet_plain": ModelRow(
+        "unet", dict(width=1 / 16, depth=2, batch_norm=False), (12, 9, 2), dense=True
+    ),
+    "unet_3d": ModelRow("unet", dict(width=1 / 32, depth=2, dims=3), (6, 8, 7, 2), dense=True),
+    "segnet": ModelRow("segnet", dict(width=1 / 16, repeats=(2, 2, 1)), (12, 9, 2), dense=True),
+    "fc_densenet": ModelRow(
+        "fc_densenet", dict(layers=(2, 2, 3), growth=4, first=8), (12, 9, 2), dense=True
+    ),
+}

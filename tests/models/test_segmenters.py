@@ -1,49 +1,19 @@
-import functools
-
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_nets import create, small
+from tables import MODELS
 
 from medadv_jax import models
 
-SMALL = {
-    "unet": dict(width=1 / 16, depth=2),
-    "unet_plain": dict(width=1 / 16, depth=2, batch_norm=False),
-    "unet_3d": dict(width=1 / 32, depth=2, dims=3),
-    "segnet": dict(width=1 / 16, repeats=(2, 2, 1)),
-    "fc_densenet": dict(layers=(2, 2, 3), growth=4, first=8),
-}
-SPACE = {"unet_3d": (6, 8, 7)}
-NETS = pytest.mark.parametrize("name", list(SMALL))
+NETS = pytest.mark.parametrize("name", [name for name, row in MODELS.items() if row.dense])
 UNLIKE_NETS = pytest.mark.parametrize("name", ["unet_3d", "segnet", "fc_densenet"])
 
 
-def create(name, num_classes=3, **options):
-    known = name.removesuffix("_3d").removesuffix("_plain")
-    return models.create(known, num_classes, **{**SMALL[name], **options})
-
-
 def space(name):
-    return SPACE.get(name, (12, 9))
-
-
-@functools.cache
-def small(name):
-    """A small net, its first weights, and its compiled function in evaluation and in training."""
-    model = create(name, dropout=0.5)
-    variables = models.init(jax.random.key(1), model, (*space(name), 2))
-
-    @jax.jit
-    def run(variables, images, key):
-        evaluated, kept = models.apply(model, variables, images)
-        trained, learnt = models.apply(model, variables, images, train=True, key=key)
-        slope = jax.grad(lambda x: jnp.sum(models.apply(model, variables, x)[0] ** 2))(images)
-        return evaluated, kept, trained, learnt, slope
-
-    images = jax.random.uniform(jax.random.key(2), (3, *space(name), 2))
-    return variables, images, run
+    return MODELS[name].shape[:-1]
 
 
 def shapes(model, space=(16, 16), channels=1):
@@ -148,34 +118,6 @@ def test_every_size(name):
         logits = jax.eval_shape(model.apply, variables, images)
         chex.assert_shape(logits, (2, *sides[:dims], 3))
         assert logits.dtype == jnp.float32
-
-
-@NETS
-def test_finite_and_statistics_change_in_training_only(name):
-    variables, images, run = small(name)
-    evaluated, kept, trained, learnt, slope = run(variables, images, jax.random.key(3))
-    chex.assert_shape((evaluated, trained), (*images.shape[:-1], 3))
-    chex.assert_tree_all_finite((evaluated, trained, learnt, slope))
-    assert float(jnp.std(evaluated)) > 1e-3  # the signal is not lost in the depth
-    assert float(jnp.mean(slope != 0)) > 0.5
-    if name == "unet_plain":
-        assert "batch_stats" not in variables
-        return
-    chex.assert_trees_all_equal(kept, variables["batch_stats"])
-    for path, old in jax.tree_util.tree_leaves_with_path(variables["batch_stats"]):
-        new = functools.reduce(lambda node, entry: node[entry.key], path, learnt)
-        assert not np.array_equal(new, old), path
-        if path[-1].key == "var":  # a step of momentum 0.9 from variance 1
-            assert np.all(np.asarray(new) >= 0.9 - 1e-6), path
-
-
-@NETS
-def test_dropout_in_training_only(name):
-    variables, images, run = small(name)
-    one = run(variables, images, jax.random.key(4))
-    other = run(variables, images, jax.random.key(5))
-    np.testing.assert_array_equal(one[0], other[0])
-    assert not np.array_equal(one[2], other[2])
 
 
 @UNLIKE_NETS
