@@ -205,6 +205,13 @@ def test_knobs_are_named_in_the_table(least, make_row):
     assert ">σ\u00a00.1</td>" in text and ">0.1</td>" in text  # the same number, not the same size
 
 
+@pytest.mark.parametrize("name", ["rician_noise", "gaussian_noise"])
+def test_rician_noise_is_explained(name, least, make_row):
+    rows = [make_row("a", "noise", name, 0.5, clean_score=0.9, eps=0.1)]
+    text = least(rows=rows).read_text()
+    assert ("What is black turns grey" in text) == (name == "rician_noise")
+
+
 def test_stacked_scores_are_labelled(page):
     labels = [a.get("data-label") for a in Outline(page.read_text()).all("td")]
     kinds = ["Clean", "Noise", "White box", "Black box"]
