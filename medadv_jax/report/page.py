@@ -31,7 +31,7 @@ from medadv_jax.report import (
 )
 from medadv_jax.report.breakdown import Breakdown
 from medadv_jax.report.figures import Panel
-from medadv_jax.report.rows import Row, known, of_metric, letters, setting, unique
+from medadv_jax.report.rows import Row, known, letters, of_metric, setting, unique
 
 _HERE = pathlib.Path(__file__).parent
 _KINDS = {
