@@ -37,7 +37,7 @@ def caution(rows: Sequence[Row], early: Collection[str]) -> str | None:
         f"{formats.listed(stop)} stop{'s' if one else ''} at the first change that meets "
         f"{'its' if one else 'their'} goal and leave{'s' if one else ''} alone what was wrong "
         f"before; {formats.listed(others)} change{'s' if len(others) == 1 else ''} every image as "
-        f"far as the size allows."
+        "far as the size allows."
     )
     told = [measures.of(name) for name in unique(row["metric"] for row in rows)]
     if any(measure.dense for measure in told):

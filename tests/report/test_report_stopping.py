@@ -18,8 +18,8 @@ def test_what_stops_early_is_not_compared_by_size(rows):
     text = stopping.caution(rows, ["pgd"])
     assert text == (
         "pgd stops at the first change that meets its goal and leaves alone what was wrong "
-        "before; fgsm changes every image as far as the size allows. So between the two kinds white-box "
-        "accuracies can be compared, but SSIM, L2 and Linf cannot."
+        "before; fgsm changes every image as far as the size allows. So between the two "
+        "kinds white-box accuracies can be compared, but SSIM, L2 and Linf cannot."
     )
     auc = [row | {"metric": "auc"} for row in rows]
     black = [rows[2] | {"access": "black", "source": "b"}]
