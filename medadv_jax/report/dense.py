@@ -90,18 +90,16 @@ def planar(example: Picture) -> Picture:
 
 
 def mean_dice(prediction: Any, truth: Any, num_classes: int) -> float:
-    """Returns the mean Dice of one slice over its structures, NaN where neither has any.
+    """Returns the mean Dice of one slice over the structures that it shows, NaN if there is none.
 
-    A structure that only one of the two has counts 0, one that neither has is left out. The score
-    of a subject is over all its slices together and thus another number.
+    The score of a subject is over all its slices together and thus another number.
 
-    >>> mean_dice(np.array([[1, 1, 2, 0]]), np.array([[1, 0, 0, 0]]), 4)
-    0.3333333333333333
+    >>> mean_dice(np.array([[1, 1, 2, 3]]), np.array([[1, 0, 0, 3]]), 4)
+    0.8333333333333333
     """
-    pixels = metrics.segmentation.overlaps(np.asarray(prediction), np.asarray(truth), num_classes)
-    shared, sizes = pixels[0], pixels[1] + pixels[2]
-    there = sizes > 0
-    return float(np.mean(2 * shared[there] / sizes[there])) if there.any() else float("nan")
+    found = metrics.segmentation.dice(np.asarray(prediction), np.asarray(truth), num_classes)
+    found = found[~np.isnan(found)]
+    return float(found.mean()) if found.size else float("nan")
 
 
 def distances(example: Picture) -> dict[str, float]:
