@@ -12,8 +12,8 @@ LABELS = {"aseg": structures.FREESURFER, "aparc+aseg": structures.DESIKAN_KILLIA
 """Name of a label file to its numbering."""
 AVERAGES = ("fsaverage", "lh.EC_average", "rh.EC_average")
 """Beginnings of folders that FreeSurfer puts there and that are no subject."""
-SUBJECT = r"(sub-[^_]+(?=_)|.+?(?=_ses-|_MR(?:_d)?\d+$|_S\d+$)).*"
-"""Names of scans that say whose they are: those of BIDS and OASIS, and S<n> for a session."""
+SUBJECT = r"(sub-[^_]+(?=_)|.+?(?=_ses-|_MR(?:_d)?\d+$)).*"
+"""Names of scans that say whose they are: those of BIDS and OASIS."""
 
 
 def table(
@@ -31,7 +31,7 @@ def table(
     r"""Reads a subjects directory: `<subject>/mri/T1.mgz` and `<subject>/mri/aseg.mgz`.
 
     Each folder is a scan but FreeSurfer's averages and hidden ones. Of one subject X are the
-    folders `X`, `X_ses-<anything>`, `X_MR<n>` and `X_MR_d<n>` (OASIS), `X_S<n>`, and, if X is
+    folders `X`, `X_ses-<anything>`, `X_MR<n>` and `X_MR_d<n>` (OASIS), and, if X is
     `sub-<name>`, every `X_<anything>`; and in the longitudinal stream `<scan>`,
     `<scan>.long.<base>` and `<base>`, with all that is of one subject with any of them. Every other
     folder counts as a subject of its own: where several are one person's, give `subject`. The

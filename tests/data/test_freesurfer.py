@@ -57,7 +57,7 @@ def test_scans_of_one_subject_stay_together(tree, cache):
     [
         ("OAS1_0003_MR1 OAS1_0003_MR2 OAS1_0004_MR1", None, "0 0 1"),
         ("OAS30001_MR_d0129 OAS30001_MR_d0757 OAS30002_MR_d0001", None, "0 0 1"),
-        ("A_ses-1 A_ses-2_run-1 A B_S1 B_S02 002_S_0295 002_S_0413", None, "0 0 0 1 1 2 3"),
+        ("A_ses-1 A_ses-2_run-1 A AD_S01 AD_S02 002_S_0295 002_S_0413", None, "0 0 0 1 2 3 4"),
         ("sub-01 sub-01_acq-x sub-02_ses-1", None, "0 0 1"),
         ("sub-01_ses-1 sub-01_ses-1.long.sub-01_base sub-01_base sub-01_ses-2", None, "0 0 0 0"),
         ("s1 s1.long.base s2 sub-01_ses-1.long.base sub-01_ses-2 base", None, "0 0 1 0 0 0"),
