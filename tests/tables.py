@@ -63,6 +63,20 @@ ATTACKS = {
     "fgsm_l2": AttackRow(attacks.FGSM(eps=0.4, norm="l2"), NOT_EARLY | NOT_BEST, "l2"),
     "fgsm_l1": AttackRow(attacks.FGSM(eps=1.3, norm="l1"), NOT_EARLY | NOT_BEST, "l1"),
     "bim": AttackRow(attacks.BIM(eps=0.1, steps=3), NOT_EARLY | NOT_BEST, "linf"),
+    "step_ll": AttackRow(attacks.StepLL(eps=0.1), NOT_EARLY | NOT_BEST, "linf"),
+    "step_ll_dense": AttackRow(
+        attacks.StepLL(eps=0.4, norm="l2"), NOT_EARLY | NOT_BEST, "l2", dense=True
+    ),
+    "rfgsm": AttackRow(attacks.RFGSM(eps=0.1), NOT_EARLY | NOT_BEST, "linf"),
+    "mim": AttackRow(attacks.MIM(eps=0.1, steps=3), NOT_EARLY | NOT_BEST, "linf"),
+    "mim_l2": AttackRow(
+        attacks.MIM(
+            eps=0.4, step_size=0.1, steps=20, norm="l2", until_fooled=True, loss=losses.margin
+        ),
+        {},
+        "l2",
+        "steps",
+    ),
     "pgd": AttackRow(attacks.PGD(eps=0.1, steps=3), NOT_EARLY | NOT_BEST, "linf"),
     "pgd_until_fooled": AttackRow(
         attacks.PGD(eps=0.1, steps=6, until_fooled=True, loss=losses.margin), {}, "linf", "steps"

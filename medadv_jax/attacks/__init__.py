@@ -11,6 +11,7 @@ from medadv_jax.attacks.dag import DAG as DAG
 from medadv_jax.attacks.dag_target import dag_target as dag_target
 from medadv_jax.attacks.deepfool import DeepFool as DeepFool
 from medadv_jax.attacks.gradient import BIM as BIM, FGSM as FGSM, PGD as PGD
+from medadv_jax.attacks.momentum import MIM as MIM
 from medadv_jax.attacks.noise import (
     GaussianNoise as GaussianNoise,
     RicianNoise as RicianNoise,
@@ -22,4 +23,5 @@ from medadv_jax.attacks.run import run as run
 from medadv_jax.attacks.saliency_map import SaliencyMap as SaliencyMap
 from medadv_jax.attacks.sea import SEA as SEA, sea as sea
 from medadv_jax.attacks.segpgd import SegPGD as SegPGD
+from medadv_jax.attacks.single_step import RFGSM as RFGSM, StepLL as StepLL
 from medadv_jax.attacks.targeted import Targeted as Targeted

@@ -45,6 +45,17 @@ def number(
         raise ValueError(f"{name} must be {bounds}, got {values[~fine].ravel()[0]:g}.")
 
 
+def at_most(name: str, value: Any, bound_name: str, bound: Any) -> None:
+    """Raises ValueError where a hyperparameter is above another; None and placeholders pass."""
+    if value is None or isinstance(value, Tracer) or isinstance(bound, Tracer):
+        return
+    values, bounds = np.broadcast_arrays(np.asarray(value), np.asarray(bound))
+    if (bad := values > bounds).any():
+        raise ValueError(
+            f"{name} must be at most {bound_name} {bounds[bad][0]:g}, got {values[bad][0]:g}."
+        )
+
+
 def radius(name: str, value: Any, norm: str) -> None:
     """Raises ValueError unless a radius fits its norm; an Linf radius is in pixels of [0, 1]."""
     choice("norm", norm, ("linf", "l2", "l1"))

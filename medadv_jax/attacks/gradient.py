@@ -24,6 +24,7 @@ class BallState(NamedTuple):
 
     Attributes:
       number: How many steps were taken.
+      momentum: What an attack remembers of the gradients so far, None if it does not.
     """
 
     image: Float[Array, "*space c"]
@@ -33,6 +34,7 @@ class BallState(NamedTuple):
     label: Int[Array, "*dense"]
     target: Int[Array, "*dense"] | None
     number: Int[Array, ""]
+    momentum: Any = None
 
 
 def begin(image: Image, clean: Image, label: Label, target: Label | None) -> BallState:
@@ -73,10 +75,15 @@ def climb(
     the same, the attack is done and flat.
     """
     gradient, hit = uphill(predict, state, loss)
-    stop = hit & until_fooled
-    flat = useless(gradient)
     moved = norms.ascend(state.image, gradient, step_size, norm)
     moved = norms.project(moved, state.clean, eps, norm)
+    return advance(state, moved, stop=hit & until_fooled, flat=useless(gradient))
+
+
+def advance(
+    state: BallState, moved: Image, *, stop: Bool[Array, ""], flat: Bool[Array, ""]
+) -> BallState:
+    """Returns the state at the image that a step leads to, or where it is if it stops there."""
     return state._replace(
         image=jnp.where(stop | flat, state.image, moved),
         done=stop | flat,
