@@ -3,6 +3,9 @@
 import dataclasses
 from typing import Any
 
+import jax
+import numpy as np
+
 from medadv_jax import attacks, losses
 
 ATTACK_LAWS = (
@@ -57,6 +60,24 @@ NOT_EARLY = {"misclassified_is_free": "it perturbs what is misclassified too"}
 NOT_BEST = {"stronger_is_never_weaker": "it returns where it ends, not the best it has seen"}
 PLANNED = {"stronger_is_never_weaker": "its steps are planned by their number: more are others"}
 RANDOM = {"stronger_is_never_weaker": "it does not look at the model"}
+
+OF_A_PART = {"stays_in_its_ball": "its ball is that of its attack"}
+
+
+def surrogate_logits(weights, images):
+    """A linear surrogate, which looks at the first 36 features of an image."""
+    return images.reshape(len(images), -1)[:, : len(weights)] @ weights
+
+
+SURROGATE = jax.tree_util.Partial(
+    surrogate_logits, np.random.default_rng(0).normal(size=(36, 4)).astype(np.float32)
+)
+
+
+def jitter(key, image):
+    """A random transformation: every pixel is moved a little."""
+    return image + 0.05 * jax.random.normal(key, image.shape)
+
 
 ATTACKS = {
     "fgsm": AttackRow(attacks.FGSM(eps=0.1), NOT_EARLY | NOT_BEST, "linf"),
@@ -173,6 +194,24 @@ ATTACKS = {
         attacks.Region(attack=attacks.BIM(eps=0.1, steps=3), where=attacks.foreground),
         NO_BALL | NO_SIZE | NOT_EARLY | NOT_BEST,
         dense=True,
+    ),
+    "restarts": AttackRow(
+        attacks.Restarts(attack=attacks.PGD(eps=0.12, steps=1, until_fooled=True), n=4),
+        OF_A_PART | NO_SIZE,
+        budget="n",
+        less=1,
+    ),
+    "transfer": AttackRow(
+        attacks.Transfer(attack=attacks.BIM(eps=0.1, steps=3), surrogate=SURROGATE),
+        OF_A_PART
+        | NO_SIZE
+        | NOT_EARLY
+        | NOT_BEST
+        | {"finite_on_a_constant_model": "its gradients are those of the surrogate"},
+    ),
+    "eot": AttackRow(
+        attacks.EOT(attack=attacks.PGD(eps=0.1, steps=3), transform=jitter, samples=2),
+        OF_A_PART | NO_SIZE | NOT_EARLY | NOT_BEST,
     ),
     "worst_case": AttackRow(
         attacks.WorstCase(attacks=(attacks.FGSM(eps=0.05), attacks.PGD(eps=0.1, steps=3))),

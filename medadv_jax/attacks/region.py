@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from medadv_jax.attacks.wrap import Disguise, Wrapper, run_inside
 from medadv_jax.types import (
     Attack,
     CompositeAttack,
@@ -26,7 +27,7 @@ def foreground(image: Image, label: Label) -> Bool[Array, "*space"]:
 
 
 @attack
-class Region:
+class Region(Wrapper):
     r"""Lets an attack change only the pixels of a region; all others stay as they are.
 
     With m the region, the attack meets $f(m x' + (1 - m) x)$ instead of $f(x')$: its gradient is
@@ -47,24 +48,12 @@ class Region:
     attack: Attack
     mask: Any = per_example(default=None)
     where: Callable[[Any, Any], Any] | None = static(default=None)
-    size = None
-    judged = True
-
-    @property
-    def noise(self) -> bool:
-        """Whether the attack does not look at the model."""
-        return getattr(self.attack, "noise", False)
-
-    @property
-    def judge(self) -> Callable[[Any, Any, Any], Any] | None:
-        """How the attack judges models that it did not see, None for the common rule."""
-        return getattr(self.attack, "judge", None)
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError unless there is one region, or for what the attack itself refuses."""
         if (self.mask is None) == (self.where is None):
             raise ValueError("Region needs a mask, or a function `where`, and not both.")
-        self.attack.check(shape, num_classes)
+        super().check(shape, num_classes)
 
     def run(
         self,
@@ -81,33 +70,24 @@ class Region:
         _check_region(region, images.shape[:-1])
         region = jnp.asarray(region)
 
-        def confined(part: Any, keys: Any, predict: Any, images: Any, *rest: Any, mask: Any) -> Any:
-            # a composite attack may ask for longer batches: whole copies of this one
+        def disguise(part: Any, keys: Any, images: Any) -> Any:
             own = region[jnp.arange(len(images)) % len(region)]
             if isinstance(part, CompositeAttack):
-                part = Region(attack=part, mask=own)
-            else:
-                part = _Confined(attack=part, region=own[..., None], clean=images)
-            return engine(part, keys, predict, images, *rest, mask=mask)
+                return Region(attack=part, mask=own)
+            return _Confined(attack=part, region=own[..., None], clean=images)
 
-        if isinstance(self.attack, CompositeAttack):
-            return self.attack.run(confined, keys, predict, images, labels, targets, mask)
-        return confined(self.attack, keys, predict, images, labels, targets, mask=mask)
+        return run_inside(
+            self.attack, disguise, engine, keys, predict, images, labels, targets, mask=mask
+        )
 
 
 @attack
-class _Confined:
+class _Confined(Disguise):
     """A stepwise attack that sees the clean image outside its region."""
 
     attack: Any
     region: Any = per_example()
     clean: Any = per_example()
-
-    def __getattr__(self, name: str) -> Any:
-        """Answers as the attack does: by its own rule of success, its `minimal`, its `every`."""
-        if name.startswith("__") or "attack" not in vars(self):
-            raise AttributeError(name)
-        return getattr(self.attack, name)
 
     def init(
         self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None

@@ -226,5 +226,6 @@ def test_every_law_left_out_is_known_and_has_a_reason():
 
 
 def test_every_public_attack_has_a_row():
-    public = {value for value in vars(attacks).values() if isinstance(value, type)}
+    kinds = [value for value in vars(attacks).values() if isinstance(value, type)]
+    public = {kind for kind in kinds if hasattr(kind, "step") or hasattr(kind, "run")}
     assert public == {type(row.attack) for row in tables.ATTACKS.values()}
