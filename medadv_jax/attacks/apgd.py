@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from medadv_jax import losses
 from medadv_jax.attacks import checks, norms
@@ -15,7 +15,7 @@ from medadv_jax.attacks.dlr import dlr
 from medadv_jax.attacks.gradient import useless
 from medadv_jax.attacks.judge import fooled
 from medadv_jax.attacks.pixels import withstand
-from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
+from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, per_example, static
 
 Gain = Literal["ce", "dlr"] | Callable[[Any, Any], Any]
 """A loss by its name, or a function of the logits and the label of one example."""
@@ -55,6 +55,8 @@ class APGD:
       until_fooled: Stop at the first image that fools; the rest of the budget is not spent.
       keep: "fooled" as above, or "loss": the image with the highest loss, fooling or not, as
         adversarial training wants it.
+      aim: A class for each example `(b,)`, to which the loss leads as if it were a target, but any
+        wrong class is a success; see `Aimed`.
       stages: For each part of the attack its share of the steps and the factor of its radius, the
         last of which is 1. Each starts at the best image of the one before, projected onto its
         ball, with a long step; it ends early where an image fools. A stage needs one more gradient.
@@ -65,6 +67,7 @@ class APGD:
 
     eps: Scalar
     rho: Scalar = 0.75
+    aim: Int[Array, " b"] | None = per_example(default=None)
     steps: int = static(default=100)
     norm: Literal["linf", "l2"] = static(default="linf")
     loss: Gain = static(default="ce")
@@ -101,6 +104,9 @@ class APGD:
         self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
     ) -> APGDState:
         """Returns the state before the first look."""
+        if self.aim is not None:
+            checks.single_label(self, label)
+            checks.untargeted(self, target)
         start, no, zero, none = image, jnp.array(False), jnp.array(0.0), jnp.array(0)
         if self.random_start:
             factor = plan(self.steps, self.stages).factor[0]
@@ -150,14 +156,15 @@ class APGD:
     def _look(self, predict: Any, state: APGDState) -> Look:
         """Looks at the model at the iterate: one gradient."""
         label, target = state.label, state.target
+        goal = target if self.aim is None else self.aim
 
         def climbed(image: Image) -> tuple[Any, Any]:
             logits = predict(image)
-            return gain(self.loss, logits, label, target), logits
+            return gain(self.loss, logits, label, goal), logits
 
         (value, logits), gradient = jax.value_and_grad(climbed, has_aux=True)(state.current)
         if self.track is not None:
-            value = gain(self.track, logits, label, target)
+            value = gain(self.track, logits, label, goal)
         standing = withstand(logits, label, target)
         return Look(value, gradient, standing, fooled(logits, label, target))
 
