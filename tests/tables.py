@@ -65,8 +65,9 @@ OF_A_PART = {"stays_in_its_ball": "its ball is that of its attack"}
 
 
 def surrogate_logits(weights, images):
-    """A linear surrogate, which looks at the first 36 features of an image."""
-    return images.reshape(len(images), -1)[:, : len(weights)] @ weights
+    """A linear surrogate, which looks at the first 36 features of an image, if it has so many."""
+    features = images.reshape(len(images), -1)[:, : len(weights)]
+    return features @ weights[: features.shape[1]]
 
 
 SURROGATE = jax.tree_util.Partial(
