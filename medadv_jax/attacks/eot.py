@@ -42,9 +42,8 @@ class EOT(Wrapper):
     and the next is tried with fresh draws, until the steps are spent. The result is `flat` if that
     ever happened.
 
-    Athalye et al. average log-probabilities and AutoAttack's "rand" version the gradients of the
-    loss; for a loss that is linear in the logits, as the margin is near a boundary of two classes,
-    all of them are the same.
+    Here the logits are averaged; Athalye et al. average the log-probabilities, AutoAttack's "rand"
+    version the gradients of the loss, which is the same where the loss is linear in the logits.
 
     Args:
       attack: A stepwise or a composite attack, none with a `refresh`.

@@ -34,7 +34,8 @@ def run(
     convolution nets rounding may turn the sign of a gradient at up to 0.1 % of the pixels.
 
     Weights are arguments of the compiled program, and so are the numbers of the attack: another
-    model of the same structure or another `eps` compiles nothing. A `predict` that is a plain
+    model of the same structure or another `eps` compiles nothing; `sweep` runs several values of
+    `eps` over one batch in one program. A `predict` that is a plain
     function is accepted too, but what it closes over becomes part of the program.
 
     Args:

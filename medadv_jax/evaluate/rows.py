@@ -111,8 +111,8 @@ def rows(
     - `success`: of the records that the *judging* model has right when clean, the share that it has
       wrong when perturbed. So misclassified records count neither for nor against an attack.
       A mask is wrong only if no valid pixel keeps its label, which a few pixels of background can
-      prevent. An attack with a rule of its own (DAG: hardly any of the foreground keeps its label)
-      is judged by it, before and after, whoever judges; an attack made of attacks by the rules of
+      prevent. An attack with a rule of its own (DAG: hardly any of the foreground keeps its label),
+      alone or in a `Region`, is judged by it, before and after, whoever judges; an attack made of attacks by the rules of
       its parts on the model that it was made on, and elsewhere by the common rule, or by the
       targets that it makes. How much of a mask is lost the scores tell.
     - `misclassified`: the share of all records that the judging model has wrong when clean, by the

@@ -1,5 +1,7 @@
 """An attack confined to a region of the image."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -110,6 +112,19 @@ def test_a_region_that_is_empty_leaves_the_image_and_says_flat(key):
     attack = attacks.Region(attack=attacks.PGD(eps=0.1), mask=np.zeros((COUNT, *SPACE), bool))
     result = attacks.run(attack, key, model, images, labels)
     assert (result.images == images).all() and result.flat.all() and not result.success.any()
+
+
+@pytest.mark.parametrize("name", ["dag", "sea", "transfer"])
+def test_it_is_judged_as_the_attack_inside_is(name, key):
+    """By DAG's own rule; an attack that leaves it to the engine, by the common rule."""
+    row = tables.ATTACKS[name]
+    model, images, labels, _ = setting(row.dense)
+    attack = attacks.Region(attack=row.attack, mask=np.ones((COUNT, *SPACE), bool))
+    assert hasattr(attack, "fooled") == (name == "dag")
+    surely = row.attack if name != "sea" else attacks.SEA(eps=1.0, steps=10)
+    attack = dataclasses.replace(attack, attack=surely)
+    found, plain = (attacks.run(a, key, model, images, labels) for a in (attack, surely))
+    assert (found.success == plain.success).all() and found.success.any()
 
 
 def test_it_goes_around_a_region(key):
