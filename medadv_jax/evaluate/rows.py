@@ -112,9 +112,9 @@ def rows(
       wrong when perturbed. So misclassified records count neither for nor against an attack.
       A mask is wrong only if no valid pixel keeps its label, which a few pixels of background can
       prevent. An attack with a rule of its own (DAG: hardly any of the foreground keeps its label),
-      alone or in a `Region`, is judged by it, before and after, whoever judges; an attack made of attacks by the rules of
-      its parts on the model that it was made on, and elsewhere by the common rule, or by the
-      targets that it makes. How much of a mask is lost the scores tell.
+      alone or in a `Region`, is judged by it, before and after, whoever judges; an attack made of
+      several by the rules of its parts on the model that it was made on, and elsewhere by the
+      common rule, or by the targets that it makes. How much of a mask is lost the scores tell.
     - `misclassified`: the share of all records that the judging model has wrong when clean, by the
       same rule as `success`.
     - `ssim`, `l2`, `linf`: means over the records that were attacked: those that the *source* has
