@@ -59,6 +59,7 @@ NO_SIZE = {"size_zero_is_the_image": "it has no knob for its size"}
 NOT_EARLY = {"misclassified_is_free": "it perturbs what is misclassified too"}
 NOT_BEST = {"stronger_is_never_weaker": "it returns where it ends, not the best it has seen"}
 PLANNED = {"stronger_is_never_weaker": "its steps are planned by their number: more are others"}
+NO_GRADIENT = {"finite_on_a_constant_model": "it asks for no gradient, so that none can be flat"}
 RANDOM = {"stronger_is_never_weaker": "it does not look at the model"}
 
 OF_A_PART = {"stays_in_its_ball": "its ball is that of its attack"}
@@ -176,6 +177,36 @@ ATTACKS = {
         NOT_EARLY | PLANNED,
         "linf",
         dense=True,
+    ),
+    "fab": AttackRow(attacks.FAB(steps=14), NO_BALL | NO_SIZE, budget="steps", less=1),
+    "fab_linf": AttackRow(
+        attacks.FAB(norm="linf", eps=0.1, steps=14, random_start=True), {}, "linf", "eps"
+    ),
+    "fab_targeted": AttackRow(
+        attacks.FAB(norm="l1", steps=17, search=0),
+        NO_BALL | NO_SIZE,
+        budget="steps",
+        less=1,
+        targeted=True,
+    ),
+    "square": AttackRow(attacks.Square(eps=0.1, steps=30), NO_GRADIENT, "linf", "steps"),
+    "square_l2": AttackRow(
+        attacks.Square(eps=0.5, steps=30, norm="l2"), NO_GRADIENT, "l2", "steps"
+    ),
+    "square_dense": AttackRow(
+        attacks.Square(eps=0.8, steps=30),
+        NO_GRADIENT | {"stronger_is_never_weaker": "few squares hardly turn all pixels of a map"},
+        "linf",
+        dense=True,
+    ),
+    "aimed": AttackRow(
+        attacks.Aimed(
+            attack=attacks.APGD(eps=0.05, steps=16, loss="dlr", until_fooled=True), classes=2
+        ),
+        OF_A_PART | NO_SIZE | {"stronger_is_never_weaker": "its budget is that of its attack"},
+    ),
+    "autoattack": AttackRow(
+        attacks.autoattack(0.02, steps=17, queries=17, classes=2), PLANNED, "linf"
     ),
     "sea": AttackRow(attacks.SEA(eps=0.1, steps=3), PLANNED, "linf", dense=True),
     "targeted": AttackRow(

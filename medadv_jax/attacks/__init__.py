@@ -3,8 +3,10 @@
 An attack is a frozen dataclass of hyperparameters; see `medadv_jax.types` for its protocol.
 """
 
+from medadv_jax.attacks.aimed import Aimed as Aimed
 from medadv_jax.attacks.apgd import APGD as APGD
 from medadv_jax.attacks.asma import ASMA as ASMA
+from medadv_jax.attacks.autoattack import AutoAttack as AutoAttack, autoattack as autoattack
 from medadv_jax.attacks.bpda import BPDA as BPDA
 from medadv_jax.attacks.combine import WorstCase as WorstCase
 from medadv_jax.attacks.cospgd import CosPGD as CosPGD
@@ -12,6 +14,7 @@ from medadv_jax.attacks.dag import DAG as DAG
 from medadv_jax.attacks.dag_target import dag_target as dag_target
 from medadv_jax.attacks.deepfool import DeepFool as DeepFool
 from medadv_jax.attacks.eot import EOT as EOT
+from medadv_jax.attacks.fab import FAB as FAB
 from medadv_jax.attacks.gradient import BIM as BIM, FGSM as FGSM, PGD as PGD
 from medadv_jax.attacks.momentum import MIM as MIM
 from medadv_jax.attacks.noise import (
@@ -27,6 +30,7 @@ from medadv_jax.attacks.saliency_map import SaliencyMap as SaliencyMap
 from medadv_jax.attacks.sea import SEA as SEA, sea as sea
 from medadv_jax.attacks.segpgd import SegPGD as SegPGD
 from medadv_jax.attacks.single_step import RFGSM as RFGSM, StepLL as StepLL
+from medadv_jax.attacks.square import Square as Square
 from medadv_jax.attacks.sweep import sweep as sweep
 from medadv_jax.attacks.targeted import Targeted as Targeted
 from medadv_jax.attacks.transfer import Transfer as Transfer

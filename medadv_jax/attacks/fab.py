@@ -18,6 +18,8 @@ DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 """The norm of a slope by which a gap is divided to give a distance."""
 FLOOR = 1e-12
 """Floor of what is divided by."""
+NEARLY = 0.9
+"""Part of the way that the search goes to where a line is 0: there itself, rounding decides."""
 LEAST = 1e-8
 """Least length of a way to the boundary, so that two ways of length 0 weigh alike."""
 
@@ -65,7 +67,7 @@ class FAB:
     which draws the walk towards the clean image $x_0$. Where $x_{i+1}$ fools, it is kept if it is
     nearer than what was found before, and the walk goes on from $x_0 + \beta (x_{i+1} - x_0)$. In
     the end the found image is drawn to the boundary by `search` steps along the way to the clean
-    one, each to where a line through the last two margins is 0.
+    one, each nearly to where a line through the last two margins is 0.
 
     A step costs one forward pass and one gradient for each boundary that is looked at: one for each
     rival of the label, or one alone with an `aim` or a target. (Steps of the search have no need of
@@ -238,7 +240,7 @@ def margin_of(logits: Float[Array, " k"], state: FABState) -> Float[Array, ""]:
 
 
 def secant(state: FABState, logits: Float[Array, " k"]) -> Image:
-    """Returns where a line through the margins of the nearest image and of `current` is 0."""
+    """Returns the image just before a line through the margins at two images is 0."""
     inside = jnp.minimum(margin_of(logits, state), 0)
     share = state.lead / jnp.maximum(state.lead - inside, FLOOR)
-    return state.nearest + share * (state.current - state.nearest)
+    return state.nearest + NEARLY * share * (state.current - state.nearest)
