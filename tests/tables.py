@@ -113,6 +113,47 @@ ATTACKS = {
     "pgd_l1": AttackRow(attacks.PGD(eps=1.3, steps=3, norm="l1"), NOT_EARLY | NOT_BEST, "l1"),
     "deepfool": AttackRow(attacks.DeepFool(), NO_BALL | NO_SIZE, budget="steps"),
     "deepfool_linf": AttackRow(attacks.DeepFool(norm="linf"), NO_BALL | NO_SIZE, budget="steps"),
+    "carlini_wagner": AttackRow(
+        attacks.CarliniWagner(c=0.01, learning_rate=0.03, search_steps=4, steps=20),
+        NO_BALL | NO_SIZE,
+        budget="search_steps",
+        less=2,
+    ),
+    "carlini_wagner_targeted": AttackRow(
+        attacks.CarliniWagner(
+            c=0.01, learning_rate=0.03, confidence=0.1, search_steps=4, steps=20, space="tanh"
+        ),
+        NO_BALL | NO_SIZE,
+        budget="search_steps",
+        less=2,
+        targeted=True,
+    ),
+    "ead": AttackRow(
+        attacks.EAD(c=0.01, learning_rate=0.05, search_steps=4, steps=20),
+        NO_BALL | NO_SIZE,
+        budget="search_steps",
+        less=2,
+    ),
+    "ead_targeted": AttackRow(
+        attacks.EAD(c=0.01, learning_rate=0.05, search_steps=4, steps=20, rule="l1", fista=False),
+        NO_BALL | NO_SIZE,
+        budget="search_steps",
+        less=2,
+        targeted=True,
+    ),
+    "lbfgs": AttackRow(
+        attacks.LBFGS(c=0.01, search_steps=4, steps=30),
+        NO_BALL | NO_SIZE,
+        budget="search_steps",
+        less=2,
+    ),
+    "lbfgs_targeted": AttackRow(
+        attacks.LBFGS(c=0.01, search_steps=4, steps=30, pairs=3),
+        NO_BALL | NO_SIZE,
+        budget="search_steps",
+        less=2,
+        targeted=True,
+    ),
     "saliency_map": AttackRow(attacks.SaliencyMap(gamma=0.5), NO_BALL, budget="gamma"),
     "saliency_map_single": AttackRow(
         attacks.SaliencyMap(theta=-0.5, gamma=0.5, pairs=False, per_step=2),

@@ -8,14 +8,17 @@ from medadv_jax.attacks.apgd import APGD as APGD
 from medadv_jax.attacks.asma import ASMA as ASMA
 from medadv_jax.attacks.autoattack import AutoAttack as AutoAttack, autoattack as autoattack
 from medadv_jax.attacks.bpda import BPDA as BPDA
+from medadv_jax.attacks.carlini_wagner import CarliniWagner as CarliniWagner
 from medadv_jax.attacks.combine import WorstCase as WorstCase
 from medadv_jax.attacks.cospgd import CosPGD as CosPGD
 from medadv_jax.attacks.dag import DAG as DAG
 from medadv_jax.attacks.dag_target import dag_target as dag_target
 from medadv_jax.attacks.deepfool import DeepFool as DeepFool
+from medadv_jax.attacks.ead import EAD as EAD
 from medadv_jax.attacks.eot import EOT as EOT
 from medadv_jax.attacks.fab import FAB as FAB
 from medadv_jax.attacks.gradient import BIM as BIM, FGSM as FGSM, PGD as PGD
+from medadv_jax.attacks.lbfgs import LBFGS as LBFGS
 from medadv_jax.attacks.momentum import MIM as MIM
 from medadv_jax.attacks.noise import (
     GaussianNoise as GaussianNoise,
