@@ -57,7 +57,7 @@ def newton(memory: Memory, slope: Image) -> Image:
 
     >>> memory = empty(jnp.zeros((1, 1, 2)), 3, 1.0)  # of x ** 2 + 4 y ** 2
     >>> for step in jnp.eye(2)[:, None, None]:
-    ...     memory = remember(memory, step, step * jnp.array([2.0, 8.0]))
+    ...     memory = remember(memory, step, step * jnp.array([[[2.0, 8.0]]]))
     >>> print(newton(memory, jnp.array([[[2.0, 8.0]]])))
     [[[1. 1.]]]
     """
