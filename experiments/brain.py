@@ -57,6 +57,8 @@ def main(config: Config) -> list[dict[str, Any]]:
         info=dict(task="brain", data=config.data, seed=config.seed),
     )
     splits = {split: source(config, split) for split in data.SPLITS}
+    for split in ("train", "validation"):
+        splits[split] = segmenters.filled(splits[split])
     page = brain_report.write(command.run_folder(config), config, nets, test, splits, found, rows)
     rich.print(report.table(rows, eps=config.eps))
     rich.print(f"Report: {page}")

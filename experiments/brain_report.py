@@ -64,7 +64,8 @@ def write(
       config: What was done.
       nets: The networks.
       test: The slices that were evaluated.
-      splits: All slices of each split; those of the first test subject are shown.
+      splits: The slices of each split: those that were trained on and validated with, and all test
+        slices, of which those of the first subject are shown.
       found: What the evaluation found.
       rows: Its rows.
 
@@ -83,7 +84,7 @@ def write(
         class_names=test.class_names,
         examples=evaluate.examples(found),
         structures=report.structures(evaluate.parts(found, groups), subjects=len(set(groups))),
-        splits=report.sizes(splits),
+        splits=report.sizes(splits | dict(test=test)),
         early=[name for name in EARLY if name in config.attacks],
         slider=slider(config, next(iter(nets.values())), splits["test"]),
         kinds={name: kind for name, kind in KINDS.items() if name in config.attacks},

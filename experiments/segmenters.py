@@ -52,9 +52,7 @@ def segmenter(
     Returns:
       The network.
     """
-    training, validation = (
-        source.select(source.column("foreground") > 0) for source in (training, validation)
-    )
+    training, validation = filled(training), filled(validation)
     height, width, channels = training[0]["image"].shape
     height, width = settings.image_size or (height, width)
     return trained.network(
@@ -80,6 +78,11 @@ def segmenter(
         ),
         progress=progress,
     )
+
+
+def filled(source: data.Source) -> data.Source:
+    """Returns the slices with a structure."""
+    return source.select(source.column("foreground") > 0)
 
 
 def warn_of_cuts(source: data.Source, image_size: tuple[int, int] | None) -> None:

@@ -10,7 +10,10 @@ from medadv_jax.data import scans
 from medadv_jax.data.bids_labels import numbering_of
 from medadv_jax.data.table import Row, Table, need, read_csv
 
-HOMEPAGE = "the data set's own page (layout: https://bids-specification.readthedocs.io)"
+HOMEPAGE = (
+    "the data set's own page; a BIDS folder with labels has sub-*/anat/*_T1w.nii.gz and "
+    "derivatives/*/sub-*/anat/*_dseg.nii.gz (https://bids-specification.readthedocs.io)"
+)
 OWN_SPACES = ("", "T1w", "orig", "individual")
 """Entity `space` of labels that lie on the scan's own grid; those in a template's are others."""
 OF_LABELS = {"desc", "space", "res", "den", "label"}

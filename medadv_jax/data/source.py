@@ -49,6 +49,10 @@ class Source:
         """Whether a label is a map of its image's shape and not one class."""
         return "label" not in self.columns
 
+    def __repr__(self) -> str:
+        """Says what it holds in a line."""
+        return f"<{self.name} {self.split}: {len(self)} records, {self.num_classes} classes>"
+
     def __len__(self) -> int:
         """Returns the number of records."""
         return len(self.records) if self.numbers is None else len(self.numbers)

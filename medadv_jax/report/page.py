@@ -18,6 +18,7 @@ from medadv_jax.report import (
     colors,
     dense,
     formats,
+    glossary,
     images,
     measures,
     parts,
@@ -31,7 +32,7 @@ from medadv_jax.report import (
 )
 from medadv_jax.report.breakdown import Breakdown
 from medadv_jax.report.figures import Panel
-from medadv_jax.report.rows import Row, known, letters, of_metric, setting, unique
+from medadv_jax.report.rows import Row, known, of_metric, setting, unique
 
 _HERE = pathlib.Path(__file__).parent
 _KINDS = {
@@ -145,7 +146,7 @@ def _terms(content: Content) -> dict[str, Any]:
         "falling": any(measures.of(metric).lower for metric in metrics),
         "meanings": measures.meanings(metrics),
         "caution": stopping.caution(content.rows, content.early),
-        "rician": any(letters(setting(row).family) == "riciannoise" for row in content.rows),
+        "perturbations": glossary.terms(content.rows),
         "knobs": unique(
             setting(row).symbol for row in content.rows if setting(row).eps is not None
         ),

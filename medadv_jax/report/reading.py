@@ -1,11 +1,10 @@
 """The numbers in words: short sentences computed from the rows, each with what it rests on."""
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
 from typing import NamedTuple
 
-from medadv_jax.report import compare, formats, measures
-from medadv_jax.report.rows import Row, clean, direct, known, model, setting, unique
+from medadv_jax.report import compare, formats, measures, pairs
+from medadv_jax.report.rows import Row, clean, known, model, setting, unique
 
 SATURATED = 0.02
 """An attack that leaves every model at or below this score tells no two models apart."""
@@ -13,9 +12,6 @@ SATURATED = 0.02
 REACHED = 0.95
 """An attack without a size whose goal is met less often was stopped by its steps: what it changed
 is no measure of robustness."""
-
-PAIRS = 3
-"""Pairs of models that are put into words; for many models the figures say more."""
 
 
 class Sentence(NamedTuple):
@@ -99,73 +95,8 @@ def _ranking(rows: Sequence[Row]) -> Iterator[Sentence]:
 
 
 def _pairs(rows: Sequence[Row]) -> Iterator[Sentence]:
-    whole = clean(rows)
-    alike = [
-        (one, two) for one, two in combinations(whole, 2) if compare.alike(whole[one], whole[two])
-    ]
-    apart = [_furthest(found, whole) for names in alike if (found := _apart(rows, *names))]
-    apart.sort(key=lambda pair: _gap(*pair, whole), reverse=True)
-    for frail, robust in apart[:PAIRS]:
-        yield Sentence("robustness", _contrast(rows, frail, robust, whole))
-    if len(apart) > PAIRS:
-        yield Sentence("robustness", f"{len(apart) - PAIRS} further pairs of models differ less.")
-    if alike and not apart:
-        listed = "; ".join(f"{one} and {two}" for one, two in alike)
-        yield Sentence(
-            "robustness",
-            f"Models that generalise alike, each inside the other's interval ({listed}), are not "
-            f"told apart by any perturbation here either.",
-        )
-
-
-def _contrast(rows: Sequence[Row], frail: Row, robust: Row, whole: dict[str, Row]) -> str:
-    one, two = model(frail), model(robust)
-    opposite = [pair for pair in _apart(rows, one, two) if model(pair[0]) == two]
-    lower = measures.of(frail["metric"]).lower
-    verb, lost = ("rises", "worsens by") if lower else ("falls", "loses")
-    more = formats.change(_gap(frail, robust, whole), frail["metric"])
-    text = (
-        f"{one} and {two} generalise alike, each inside the other's interval, but {one} is less "
-        f"robust: under {setting(frail).label}, where they differ most, it {verb} "
-        f"{compare.fall(whole[one], frail)}, {two} {compare.fall(whole[two], robust)}. It {lost} "
-        f"{more} more."
-    )
-    if opposite:
-        where = setting(_furthest(opposite, whole)[0]).label
-        text += f" Not everywhere: under {where} it is {two} that loses more."
-    return text
-
-
-def _furthest(apart: Sequence[tuple[Row, Row]], whole: dict[str, Row]) -> tuple[Row, Row]:
-    return max(apart, key=lambda pair: _gap(*pair, whole))
-
-
-def _apart(rows: Sequence[Row], one: str, two: str) -> list[tuple[Row, Row]]:
-    """Returns the weaker and the stronger row of two models wherever one clearly loses more."""
-    whole = clean(rows)
-    ordered = [
-        (first, second) if compare.better(second, first) else (second, first)
-        for first, second in _same_setting(rows, one, two)
-    ]
-    return [
-        (frail, robust)
-        for frail, robust in ordered
-        if compare.better(robust, frail) and _gap(frail, robust, whole) > 0
-    ]
-
-
-def _gap(frail: Row, robust: Row, whole: dict[str, Row]) -> float:
-    lost = [compare.loss(whole[model(row)], row) for row in (frail, robust)]
-    return lost[0] - lost[1]
-
-
-def _same_setting(rows: Sequence[Row], one: str, two: str) -> list[tuple[Row, Row]]:
-    cells = {(model(row), row["access"], setting(row)): row for row in direct(rows)}
-    return [
-        (row, cells[two, access, spot])
-        for (name, access, spot), row in cells.items()
-        if name == one and (two, access, spot) in cells
-    ]
+    for text in pairs.sentences(rows):
+        yield Sentence("robustness", text)
 
 
 def _worst(rows: Sequence[Row]) -> Iterator[Sentence]:
@@ -218,7 +149,13 @@ def _distance(rows: Sequence[Row]) -> Iterator[Sentence]:
             f"each by any amount, and changes no more than it needs: {_left(own)}.",
         )
     met = [row["success"] for row in free]
-    if len(unique(map(model, free))) > 1 and all(known(m) and m >= REACHED for m in met):
+    if any(known(m) and m < REACHED for m in met):
+        yield Sentence(
+            "distance",
+            "Where a goal was not met, the steps were spent: the change is then as large as they "
+            "allow, and its size says nothing about the model.",
+        )
+    elif all(map(known, met)) and len(unique(map(model, free))) > 1:
         yield Sentence(
             "distance",
             "At equal scores, the model that needed the larger change is the more robust.",

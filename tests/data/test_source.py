@@ -71,3 +71,7 @@ def test_dense_labels_are_no_column():
     assert source.dense
     with pytest.raises(ValueError, match="toy has dense labels, a map for each record"):
         source.column("label")
+
+
+def test_it_is_written_in_a_line(source):
+    assert repr(source) == "<toy test: 20 records, 3 classes>"

@@ -9,6 +9,7 @@ import pytest
 
 from medadv_jax import report
 from medadv_jax.data import Source
+from medadv_jax.report import glossary
 from medadv_jax.report.rows import Setting
 
 CLASSES = ("nevus", "melanoma", "basal cell carcinoma")
@@ -205,11 +206,15 @@ def test_knobs_are_named_in_the_table(least, make_row):
     assert ">σ\u00a00.1</td>" in text and ">0.1</td>" in text  # the same number, not the same size
 
 
-@pytest.mark.parametrize("name", ["rician_noise", "gaussian_noise"])
-def test_rician_noise_is_explained(name, least, make_row):
-    rows = [make_row("a", "noise", name, 0.5, clean_score=0.9, eps=0.1)]
+def test_perturbations_are_explained(least, make_row):
+    rows = [
+        make_row("a", "noise", name, 0.5, clean_score=0.9, eps=0.1)
+        for name in ("rician_noise", "PGD-10", "mine")
+    ]
+    terms = dict(glossary.terms(rows))
+    assert list(terms) == ["rician_noise", "PGD-10"]
     text = least(rows=rows).read_text()
-    assert ("What is black turns grey" in text) == (name == "rician_noise")
+    assert "What is black turns grey" in text and "BIM from a random start" in text
 
 
 def test_stacked_scores_are_labelled(page):

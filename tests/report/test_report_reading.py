@@ -27,7 +27,7 @@ def test_equal_generalisation_unequal_robustness(read):
     assert "inception_v3 is less robust: under FGSM ε\u00a00.004" in first
     assert "from 0.910 [0.880, 0.940] to 0.150 [0.120, 0.180] (ratio 0.17)" in first
     assert "from 0.900 [0.870, 0.930] to 0.494 [0.464, 0.524] (ratio 0.55)" in first
-    assert first.endswith("It loses 35.4 points more.")
+    assert "inception_v3 loses 35.4 points more. Of 12 perturbations 8 clearly cost" in first
 
 
 def test_an_order_that_turns_round_is_said(make_row):
@@ -42,10 +42,30 @@ def test_an_order_that_turns_round_is_said(make_row):
         )
     ]
     (sentence,) = of_kind(reading.read(rows), "robustness")
-    assert "a is less robust: under PGD ε\u00a00.01, where they differ most" in sentence
+    assert "neither is more robust: under PGD ε\u00a00.01, where they differ most" in sentence
+    assert "Of 2 perturbations 1 clearly costs a more and 1 b." in sentence
     assert sentence.endswith(
         "Not everywhere: under UniformNoise ε\u00a00.1 it is b that loses more."
     )
+
+
+def test_the_less_robust_model_is_the_one_that_mostly_loses_more(make_row):
+    """One large difference, and an attack without a size, do not turn round four small ones."""
+    scores = {"small": (0.6, 0.7), "weak": (0.5, 0.6), "mid": (0.4, 0.5), "large": (0.6, 0.1)}
+    rows = [make_row(m, "clean", "clean", 0.9, clean_score=0.9) for m in "ab"]
+    for name, pair in scores.items():
+        rows += [
+            make_row(m, "white", name, score, clean_score=0.9, eps=0.01)
+            for m, score in zip("ab", pair, strict=True)
+        ]
+    rows += [
+        make_row(m, "white", "dag", score, clean_score=0.9, eps=None)
+        for m, score in zip("ab", (0.8, 0.0), strict=True)
+    ]
+    (sentence,) = of_kind(reading.read(rows), "robustness")
+    assert "but a is less robust" in sentence
+    assert "Of 4 perturbations 3 clearly cost a more and 1 b." in sentence
+    assert "under large ε\u00a00.01 it is b that loses more" in sentence and "dag" not in sentence
 
 
 def test_models_that_nothing_tells_apart(make_row):
@@ -111,7 +131,8 @@ def test_attacks_without_a_size_share_one_sentence(make_row):
         make_row("a", "white", name, 0.5, eps=None, clean_score=0.9, success=success)
         for name, success in (("dag_a", 1.0), ("dag_b", 0.25), ("asma", None))
     ]
-    (text,) = of_kind(reading.read(rows), "distance")  # of one model nothing is more robust
+    text, spent = of_kind(reading.read(rows), "distance")  # of one model nothing is more robust
+    assert spent.startswith("Where a goal was not met, the steps were spent")
     assert text.startswith("dag_a, dag_b and asma have no given size, they go on until their goal")
     assert text.count("goal met on 25 %") == 1 == text.count("goal met on")
     assert text.count("dag_b leaves a at 0.500") == text.count("asma leaves a at 0.500") == 1
