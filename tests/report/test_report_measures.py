@@ -59,7 +59,7 @@ def test_a_distance_that_grows_is_no_improvement(row):
     text = said(rows)
     assert "HD95 is (less is better): a 2.000 mm [1.900, 2.100], b 2.000 mm" in text
     assert "a is less robust: under pgd ε\u00a00.01, where they differ most, a rises from" in text
-    assert "It worsens by 4.000 mm more." in text
+    assert "a worsens by 4.000 mm more." in text
     assert "worst attack on a is pgd" in text and "to 9.000 mm [8.900, 9.100]" in text
     assert "points" not in text and "falls" not in text
     # A distance near zero is the best there is, not one that tells nothing apart.
