@@ -68,3 +68,9 @@ def test_folders_are_two_deep():
     for path in FILES:
         assert len(path.relative_to(ROOT).parts) <= 3, path
         assert path.stem != "utils", path
+
+
+def test_test_files_have_names_of_their_own():
+    """Test folders are no packages: two files of one name cannot be collected together."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names))
