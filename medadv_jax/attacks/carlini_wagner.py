@@ -89,7 +89,7 @@ class CarliniWagner(Minimised):
             return size + state.search.c * jnp.maximum(short, 0), (image, logits)
 
         (value, (image, logits)), slope = jax.value_and_grad(objective, has_aux=True)(change)
-        flat = useless(slope)
+        flat = useless(slope) | ~jnp.isfinite(value)
         move, adam = ADAM.update(slope, adam)
         return Trial(
             image=image,

@@ -93,8 +93,8 @@ class EAD(Minimised):
         def smooth(image: Image) -> Any:
             return jnp.sum((image - state.clean) ** 2) + loss(predict(image))
 
-        slope = jax.grad(smooth)(ahead)
-        flat = useless(slope)
+        value, slope = jax.value_and_grad(smooth)(ahead)
+        flat = useless(slope) | ~jnp.isfinite(value)
         rate = self.learning_rate * jnp.sqrt(1 - state.number / self.steps)
         new = shrink(ahead - rate * slope, state.clean, self.beta)
         momentum = (state.number + 1) / (state.number + 4) if self.fista else 0.0

@@ -10,7 +10,7 @@ from medadv_jax import losses
 from medadv_jax.attacks import checks, lbfgs_memory
 from medadv_jax.attacks.gradient import useless
 from medadv_jax.attacks.lbfgs_memory import Memory
-from medadv_jax.attacks.minimised import Minimised, MinimisedState, Trial
+from medadv_jax.attacks.minimised import Minimised, MinimisedState, Trial, lead
 from medadv_jax.types import Image, Label, Scalar, attack, static
 
 DECREASE = 1e-4
@@ -51,10 +51,12 @@ class LBFGS(Minimised):
 
     $$\min_{x' \in [0,1]^n} \|x' - x\|_2^2 + c\,J(x')$$
     for the least c whose minimum fools: c grows by 10 until one does, then it is bisected. With a
-    target t, $J = -\log p_t$, the cross-entropy. Without one, $J = -\log(1 - p_y)$, the
-    cross-entropy of not being the label, the same for two classes. It is low once the model is
-    fooled and rewards nothing more; the negative loss of the label, which some take, is flat where
-    the model is sure and grows for ever beyond the boundary, so that its minima overshoot.
+    target t, as in the paper, $J = -\log p_t$, the cross-entropy. Without one,
+    $J = \log(1 + \exp(z_y - \max_{i \ne y} z_i))$, that of the best other class before the label;
+    for two classes the two are the same. It is low once the model is fooled and rewards nothing
+    more. The negative loss of the label, which some take, is flat where the model is sure and grows
+    for ever beyond the boundary, so that its minima overshoot; and $-\log(1 - p_y)$ aims between
+    other classes that are equally near, at distances 1 to 7 % larger in the median of small nets.
 
     A step is one gradient, at the image that the line search tries: the iterate moved along the
     direction and clipped. If the value is low enough there, it is the new iterate, else the next
@@ -140,12 +142,11 @@ def _onward(path: Path, image: Image, value: Any, slope: Image) -> Path:
 
 
 def loss(logits: Float[Array, " k"], label: Label, target: Label | None) -> Float[Array, ""]:
-    """Returns the cross-entropy of the target, or that of any class but the label.
+    """Returns the cross-entropy of the target, or of the best other class before the label.
 
-    >>> print(loss(jnp.array([0.0, 0.0]), jnp.array(1), None).round(4))
+    >>> print(loss(jnp.array([0.0, 0.0, 0.0]), jnp.array(1), None).round(4))
     0.6931
     """
     if target is not None:
         return losses.cross_entropy(logits, target)
-    others = jnp.where(jnp.arange(logits.size) == label, -jnp.inf, logits)
-    return jax.nn.softplus(logits[label] - jax.nn.logsumexp(others))
+    return jax.nn.softplus(-lead(logits, label, None))
