@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from medadv_jax.attacks import checks
 from medadv_jax.types import Attack, Result, attack
 
 
@@ -50,6 +51,8 @@ class WorstCase:
         for number, part in enumerate(others, start=1):
             own = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)
             standing = mask & ~best.success & ~best.misclassified
+            if not checks.is_traced(standing) and not standing.any():
+                break
             result = engine(part, own, predict, images, labels, targets, mask=standing)
             new = jnp.expand_dims(result.success, tuple(range(1, images.ndim)))
             best = Result(
