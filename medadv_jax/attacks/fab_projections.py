@@ -31,8 +31,9 @@ def to_hyperplane(point: Image, slope: Image, gap: Float[Array, ""], norm: str) 
     Returns:
       d, of the shape of the point; 0 where the slope is 0.
 
-    >>> to_hyperplane(jnp.array([0.5, 0.1]), jnp.array([1.0, 1.0]), jnp.array(0.4), "l2")
-    Array([-0.3, -0.1], dtype=float32)
+    >>> step = to_hyperplane(jnp.array([0.5, 0.1]), jnp.ones(2), jnp.array(0.4), "l2")
+    >>> print(*(f"{change:.2f}" for change in step))
+    -0.30 -0.10
 
     Source: Croce, Hein, "Minimally distorted adversarial examples with a fast adaptive boundary
     attack", ICML 2020, section 3.2. The authors' code, and with it torchattacks, takes b and forms

@@ -75,7 +75,7 @@ def test_files(config, rows):
     page = (run / "report.html").read_text()
     assert "mobilenet" in page and "experiments.skin" in page
     assert f"<title>{config.data_dir.name}: generalizability and robustness</title>" in page
-    assert "deepfool stops at the first change that fools" in page
+    assert "deepfool stops at the first change that meets its goal" in page
     assert ">evaluated</th>" in page and ">validation</th>" in page
 
 
