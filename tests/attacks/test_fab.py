@@ -85,9 +85,7 @@ def test_trap_slopes_of_any_scale_and_pixels_without_slope_give_numbers(norm):
     assert (project(t, jnp.zeros(4), jnp.array(0.0), norm=norm) == 0).all()
 
 
-@pytest.mark.parametrize(
-    "num_classes, targeted", [(2, False), (3, False), (10, False), (10, True)]
-)
+@pytest.mark.parametrize("num_classes, targeted", [(2, False), (3, False), (10, False), (10, True)])
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_it_finds_the_exact_distance(num_classes, norm, targeted, key):
     model, images, labels = setting(num_classes)
