@@ -33,7 +33,7 @@ class EAD(Minimised):
     with the lead g, the confidence $\kappa$ and the search over c of `CarliniWagner`. A step is
     $x_{i+1} = S_\beta(y_i - \alpha_i \nabla(y_i))$ with the gradient of all but the L1 term,
     $\alpha_i = \alpha \sqrt{1 - i / \mathrm{steps}}$ and
-    $y_{i+1} = x_{i+1} + \frac{i + 1}{i + 4} (x_{i+1} - x_i)$. $S_\beta$ brings changes of at most
+    $y_{i+1} = x_{i+1} + \frac{i}{i + 3} (x_{i+1} - x_i)$. $S_\beta$ brings changes of at most
     beta to zero, shortens others by beta and clips to the box, so that many pixels do not change at
     all. The points $y_i$ may lie outside the box; the images that are judged never do. Each step
     costs one gradient, at $y_i$, and one look at the model, at $x_{i+1}$. Misclassified images stay
@@ -41,8 +41,9 @@ class EAD(Minimised):
 
     Why libraries differ: the threshold is beta, not beta times the step, in the authors' code and
     here, so beta is by far more than the weight of the L1 term. Foolbox has beta 0.01, ten times
-    the authors', and a momentum of i / (i + 3); its progress is that of the whole batch without
-    the L1 term. torchattacks goes on where the search before has ended; here each begins anew.
+    the authors', and watches the progress of the whole batch, without the L1 term. The momentum is
+    the paper's, as in Foolbox; in the authors' code it is one step ahead, (i + 1) / (i + 4).
+    torchattacks goes on where the minimisation before has ended; here each begins anew.
 
     Args:
       c: The first weight of the hinge, in squared pixels of [0, 1] for one unit of a logit.
@@ -54,7 +55,7 @@ class EAD(Minimised):
       rule: The least changed image is that with the least elastic net, "en", or L1 norm, "l1".
       fista: Whether steps have momentum; False is ISTA.
       abort_early: Whether a minimisation ends when its value has not fallen by 1 / 10,000 within a
-        tenth of the steps.
+        tenth of the steps, or within 50.
 
     Source: Chen et al., "EAD: elastic-net attacks to deep neural networks via adversarial
     examples", 2018.
@@ -97,7 +98,7 @@ class EAD(Minimised):
         flat = useless(slope) | ~jnp.isfinite(value)
         rate = self.learning_rate * jnp.sqrt(1 - state.number / self.steps)
         new = shrink(ahead - rate * slope, state.clean, self.beta)
-        momentum = (state.number + 1) / (state.number + 4) if self.fista else 0.0
+        momentum = state.number / (state.number + 3) if self.fista else 0.0
         logits = predict(new)
         change = new - state.clean
         l1, l2 = jnp.sum(jnp.abs(change)), jnp.sum(change**2)

@@ -56,7 +56,7 @@ class LBFGS(Minimised):
     for two classes the two are the same. It is low once the model is fooled and rewards nothing
     more. The negative loss of the label, which some take, is flat where the model is sure and grows
     for ever beyond the boundary, so that its minima overshoot; and $-\log(1 - p_y)$ aims between
-    other classes that are equally near, at distances 1 to 7 % larger in the median of small nets.
+    other classes that are equally near, up to 7 % farther in the median of small nets.
 
     A step is one gradient, at the image that the line search tries: the iterate moved along the
     direction and clipped. If the value is low enough there, it is the new iterate, else the next
@@ -66,12 +66,14 @@ class LBFGS(Minimised):
 
     Szegedy et al. wrote $|x' - x|$ for the size and left open whether it is squared; CleverHans
     squares it. It calls SciPy's L-BFGS-B, as Foolbox 1 did, one image at a time; here all examples
-    run at once, each in its own line search. Misclassified images stay as they are, free of cost.
+    run at once, each in its own line search. The inverse Hessian magnifies rounding, so that an
+    example alone and in a batch may differ by some 1e-6, and in a step or two. Misclassified images
+    stay as they are, free of cost.
 
     Args:
       c: The first weight of the loss, in squared pixels of [0, 1].
       search_steps: Minimisations, each for its own c.
-      steps: Most steps of each, one gradient a step; it ends by itself after about 10.
+      steps: Most steps of each, one gradient a step; it ends by itself after 5 to 20.
       pairs: Steps that the inverse Hessian is made of; each needs the memory of two images.
 
     Source: Szegedy et al., "Intriguing properties of neural networks", 2014.

@@ -16,7 +16,9 @@ from medadv_jax.types import Image, Label, PRNGKey, Scalar
 PROGRESS = 0.9999
 """Above this part of the value at the check before, there is no progress."""
 CHECKS = 10
-"""How often the progress of a minimisation is checked."""
+"""How often the progress of a minimisation is checked, but after no fewer steps than"""
+SHORTEST = 50
+"""these: Adam and FISTA swing, and over fewer steps a value that rises says little."""
 
 
 class Trial(NamedTuple):
@@ -136,7 +138,7 @@ class Minimised:
         hit &= lead(trial.logits, state.label, state.target) >= self.confidence
         better = hit & (trial.size < state.best)
         found = state.found | hit
-        due = state.number % math.ceil(self.steps / CHECKS) == 0
+        due = state.number % max(math.ceil(self.steps / CHECKS), SHORTEST) == 0
         stalled = due & ~(trial.value <= PROGRESS * state.past) & self.abort_early
         over = trial.over | stalled | (state.number + 1 == self.steps)
         search = _choose(over, c_search.following(state.search, found), state.search)

@@ -171,16 +171,18 @@ def test_each_minimisation_starts_anew(attack):
 def test_progress_is_that_of_the_example(key):
     """Elsewhere a minimisation ends by the sum over the batch: mates prolong or cut it short."""
     model, images, labels, _ = setting(3)
-    attack = attacks.CarliniWagner(search_steps=4, steps=100)
     images, labels = images[:6], labels[:6]
+    attack = attacks.EAD(search_steps=3, steps=200)
     together = attacks.run(attack, key, model, images, labels)
     assert len(np.unique(together.gradients)) > 1
-    assert together.gradients.max() < attack.search_steps * attack.steps
-    alone = attacks.run(attack, key, model, images[:1], labels[:1])
-    assert alone.gradients[0] == together.gradients[0]
+    assert together.gradients.mean() < attack.search_steps * attack.steps
+    slowest = int(together.gradients.argmax())
+    one = slice(slowest, slowest + 1)
+    alone = attacks.run(attack, key, model, images[one], labels[one])
+    assert alone.gradients[0] == together.gradients[slowest]
     patient = dataclasses.replace(attack, abort_early=False)
     patient = attacks.run(patient, key, model, images[:1], labels[:1])
-    assert (patient.gradients == attack.search_steps * attack.steps).all()
+    assert patient.gradients[0] == attack.search_steps * attack.steps
 
 
 def test_ead_threshold_is_beta_whatever_the_step(key):
@@ -241,7 +243,7 @@ def test_lbfgs_finds_the_minimum_that_scipy_finds(targeted):
             if new.search.number:
                 break
             state = new
-        assert state.path.value <= 1.003 * theirs.fun
+        assert state.path.value <= 1.005 * theirs.fun
         walls += (state.path.point == 1).sum() + (state.path.point == 0).sum()
     assert walls > 10  # the box matters
 
