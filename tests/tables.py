@@ -211,6 +211,9 @@ ATTACKS = {
     "apgd_l2": AttackRow(
         attacks.APGD(eps=0.4, steps=4, norm="l2", loss="dlr", until_fooled=True), PLANNED, "l2"
     ),
+    "apgd_l1": AttackRow(
+        attacks.APGD(eps=1.5, steps=17, norm="l1", until_fooled=True), PLANNED, "l1"
+    ),
     "apgd_dense": AttackRow(
         attacks.APGD(
             eps=0.1, steps=4, keep="loss", stages=((0.5, 2.0), (0.5, 1.0)), random_start=False

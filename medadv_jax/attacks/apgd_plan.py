@@ -31,11 +31,11 @@ class Plan(NamedTuple):
     next_factor: Any
 
 
-def windows(steps: int) -> list[int]:
+def windows(steps: int, norm: str = "linf") -> list[int]:
     """Returns the lengths of the windows between checkpoints that fit into a number of steps.
 
     The first is 0.22 of the steps long, each next is shorter by 0.03 of them, down to 0.06; all
-    are rounded down, and at least 1.
+    are rounded down, and at least 1. In L1 each is 0.04 of the steps long.
 
     >>> windows(100)
     [22, 19, 16, 13, 10, 7, 6, 6]
@@ -43,6 +43,8 @@ def windows(steps: int) -> list[int]:
     [2, 1, 1, 1, 1, 1, 1, 1, 1]
     """
     part = lambda share: max(int(share * steps), 1)
+    if norm == "l1":
+        return [part(0.04)] * (steps // part(0.04))
     lengths, next_length = [], part(0.22)
     while sum(lengths) + next_length <= steps:
         lengths.append(next_length)
@@ -51,12 +53,13 @@ def windows(steps: int) -> list[int]:
 
 
 @functools.cache
-def plan(steps: int, stages: Stages) -> Plan:
+def plan(steps: int, stages: Stages, norm: str = "linf") -> Plan:
     """Returns the plan of an attack.
 
     Args:
       steps: Of all stages; a stage has its share, rounded down, and the last has the rest.
       stages: For each stage its share of the steps, and its radius in units of eps.
+      norm: Of the ball.
 
     >>> print(plan(10, ((0.3, 2.0), (0.3, 1.5), (0.4, 1.0))).factor)
     [2.  2.  2.  2.  1.5 1.5 1.5 1.5 1.  1.  1.  1.  1. ]
@@ -67,7 +70,8 @@ def plan(steps: int, stages: Stages) -> Plan:
     factors = [factor for _, factor in stages]
     looks = []
     for count, end, factor, coming in zip(counts, ends, factors, [*factors[1:], 1.0], strict=True):
-        lengths = dict(zip(np.cumsum(windows(count)), windows(count), strict=True))
+        each = windows(count, norm)
+        lengths = dict(zip(np.cumsum(each), each, strict=True))
         for number in range(count + 1):
             window = lengths.get(number, 0)
             looks.append((number == 0, number == count, factor, window, end, coming))

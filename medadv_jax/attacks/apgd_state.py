@@ -32,6 +32,8 @@ class APGDState(NamedTuple):
       past: The highest loss at the checkpoint before.
       halved: Whether the step was halved at the checkpoint before, or there was none.
       number: The look of the plan that comes next.
+      share: In L1, of the pixels that a step changes.
+      differ: In L1, how many pixels of `best` differed at the checkpoint before.
     """
 
     image: Float[Array, "*space c"]
@@ -53,6 +55,8 @@ class APGDState(NamedTuple):
     past: Float[Array, ""]
     halved: Bool[Array, ""]
     number: Int[Array, ""]
+    share: Float[Array, ""]
+    differ: Float[Array, ""]
 
 
 class Look(NamedTuple):

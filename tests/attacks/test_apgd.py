@@ -300,7 +300,7 @@ def test_trap_the_reported_image_is_the_one_that_fools(key):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (dict(norm="l1"), "norm must be one of 'linf', 'l2'"),
+        (dict(norm="l0"), "norm must be one of 'linf', 'l2', 'l1'"),
         (dict(eps=3.0), "eps must be"),
         (dict(steps=0), "steps must be"),
         (dict(rho=1.5), "rho must be"),
