@@ -55,7 +55,8 @@ class EAD(Minimised):
       rule: The least changed image is that with the least elastic net, "en", or L1 norm, "l1".
       fista: Whether steps have momentum; False is ISTA.
       abort_early: Whether a minimisation ends when its value has not fallen by 1 / 10,000 within a
-        tenth of the steps, or within 50.
+        20th of the steps, or within 50. The authors check every tenth; on small nets that finds the
+        same distances at twice the cost.
 
     Source: Chen et al., "EAD: elastic-net attacks to deep neural networks via adversarial
     examples", 2018.
@@ -71,6 +72,7 @@ class EAD(Minimised):
     fista: bool = static(default=True)
     abort_early: bool = static(default=True)
     forwards = 1
+    looks = 20
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError for a hyperparameter outside its range."""

@@ -15,10 +15,8 @@ from medadv_jax.types import Image, Label, PRNGKey, Scalar
 
 PROGRESS = 0.9999
 """Above this part of the value at the check before, there is no progress."""
-CHECKS = 10
-"""How often the progress of a minimisation is checked, but after no fewer steps than"""
 SHORTEST = 50
-"""these: Adam and FISTA swing, and over fewer steps a value that rises says little."""
+"""Fewest steps between two checks: Adam and FISTA swing, a value that rises soon says little."""
 
 
 class Trial(NamedTuple):
@@ -88,6 +86,8 @@ class Minimised:
     abort_early: bool = False
     forwards = 0
     """Evaluations without a gradient in each step."""
+    looks = 10
+    """How often the progress of a minimisation is looked at."""
     minimal = True
     size = None
 
@@ -138,7 +138,7 @@ class Minimised:
         hit &= lead(trial.logits, state.label, state.target) >= self.confidence
         better = hit & (trial.size < state.best)
         found = state.found | hit
-        due = state.number % max(math.ceil(self.steps / CHECKS), SHORTEST) == 0
+        due = state.number % max(math.ceil(self.steps / self.looks), SHORTEST) == 0
         stalled = due & ~(trial.value <= PROGRESS * state.past) & self.abort_early
         over = trial.over | stalled | (state.number + 1 == self.steps)
         search = _choose(over, c_search.following(state.search, found), state.search)
