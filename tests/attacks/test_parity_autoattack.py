@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +57,8 @@ def to_torch(images, labels):
 
 
 def quiet(function, *arguments):
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where a gradient is zero
         return function(*arguments)
 
 
