@@ -68,7 +68,8 @@ def test_projections_are_the_shortest_ways_inside_the_box(norm):
 @NORMS
 def test_where_the_plane_misses_the_box_the_way_goes_to_its_nearest_corner(norm):
     t, w = jnp.array([0.2, 0.9, 0.5]), jnp.array([1.0, -2.0, 0.0])
-    for gap, corner in ((5.0, [0.0, 1.0, 0.5]), (-5.0, [1.0, 0.0, 0.5])):
+    up, down = [1.0, 0.0, 0.5], [0.0, 1.0, 0.5]
+    for gap, corner in ((5.0, down), (-5.0, up), (1e30, down)):
         np.testing.assert_allclose(t + project(t, w, jnp.array(gap), norm=norm), corner, atol=1e-6)
 
 
