@@ -36,7 +36,7 @@ def slider(config: Config, network: trained.Trained, whole: data.Source) -> repo
     predicted = jax.jit(lambda predict, images: predict(images).argmax(axis=-1))
     shown = []
     for batch in batches:
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.maximum(batch.index, 0))
+        keys = evaluate.record_keys(key, batch.index)
         images, labels = jnp.asarray(batch.images), batch.labels
         result = attacks.run(
             attack, keys, network.predict, images, labels, mask=jnp.asarray(batch.mask)

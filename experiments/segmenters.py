@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import pathlib
 import warnings
-from collections.abc import Iterator
 
 import flax.linen as nn
 import numpy as np
@@ -85,42 +84,37 @@ def filled(source: data.Source) -> data.Source:
     return source.select(source.column("foreground") > 0)
 
 
-def warn_of_cuts(source: data.Source, image_size: tuple[int, int] | None) -> None:
-    """Warns if slices that are cut to a size lose labelled pixels.
+def class_counts(source: data.Source, image_size: tuple[int, int] | None) -> np.ndarray:
+    """Returns the pixels of each class `(k,)`; warns if slices lose labelled pixels by being cut.
 
     Args:
       source: The slices.
       image_size: Height and width that they are cut and padded to; None leaves them as they are.
     """
-    if image_size is None:
-        return
-    whole = kept = 0
-    for label, cut in _labels(source, image_size):
-        whole += np.count_nonzero(label > 0)
-        kept += np.count_nonzero(cut > 0)
-    if kept < whole:
-        warnings.warn(
-            f"--image-size {image_size[0]} {image_size[1]} cuts off {1 - kept / whole:.2%} of the "
-            f"labelled pixels of {source.name} {source.split}: they count nowhere.",
-            stacklevel=2,
-        )
-
-
-def _labels(
-    source: data.Source, image_size: tuple[int, int] | None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields the label of each slice, and what a batch has of it."""
+    counts, labelled = np.zeros(source.num_classes, np.int64), 0
     for number in range(len(source)):
         label = source[number]["label"]
-        yield label, label if image_size is None else centred(label, image_size)
+        labelled += np.count_nonzero(label > 0)
+        label = label if image_size is None else centred(label, image_size)
+        counts += np.bincount(label[label >= 0], minlength=source.num_classes)
+    if image_size is not None and counts[1:].sum() < labelled:
+        warnings.warn(
+            f"--image-size {image_size[0]} {image_size[1]} cuts off "
+            f"{1 - counts[1:].sum() / labelled:.2%} of the labelled pixels of {source.name} "
+            f"{source.split}: they count nowhere.",
+            stacklevel=2,
+        )
+    return counts
+
+
+def warn_of_cuts(source: data.Source, image_size: tuple[int, int] | None) -> None:
+    """Warns as `class_counts` does; slices that are not cut are not read."""
+    if image_size is not None:
+        class_counts(source, image_size)
 
 
 def _objective(settings: Settings, training: data.Source, model: nn.Module) -> train.Objective:
-    warn_of_cuts(training, settings.image_size)
-    counts = np.zeros(training.num_classes, np.int64)
-    for _, label in _labels(training, settings.image_size):
-        counts += np.bincount(label[label >= 0], minlength=training.num_classes)
-    weights = losses.median_frequency_weights(counts)
+    weights = losses.median_frequency_weights(class_counts(training, settings.image_size))
     return train.supervised(
         model,
         loss=losses.weighted_logistic_dice,

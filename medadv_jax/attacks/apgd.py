@@ -14,6 +14,7 @@ from medadv_jax.attacks.apgd_state import APGDState, Look, checkpoint, move, rec
 from medadv_jax.attacks.dlr import dlr
 from medadv_jax.attacks.gradient import useless
 from medadv_jax.attacks.judge import fooled
+from medadv_jax.attacks.objective import objective
 from medadv_jax.attacks.pixels import withstand
 from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, per_example, static
 
@@ -120,7 +121,7 @@ class APGD:
             if self.norm == "l1":
                 start = apgd_l1.start(key, image, radius)
             else:
-                start = random_at_border(key, image, radius, self.norm)
+                start = norms.random_at_border(key, image, radius, self.norm)
         return APGDState(
             image=start,
             done=no,
@@ -194,14 +195,4 @@ def gain(loss: Gain, logits: Any, label: Any, target: Any) -> Float[Array, ""]:
     if loss == "dlr":
         return dlr(logits, label, target)
     function = losses.cross_entropy if isinstance(loss, str) else loss
-    return function(logits, label) if target is None else -function(logits, target)
-
-
-def random_at_border(key: PRNGKey, image: Image, radius: Any, norm: str) -> Image:
-    """Returns a random image on the border of the ball around one, then clipped to [0, 1]."""
-    if norm == "linf":
-        direction = jax.random.uniform(key, image.shape, minval=-1.0)
-    else:
-        direction = jax.random.normal(key, image.shape)
-    direction = direction / jnp.maximum(norms.length(direction, norm), norms.TINY)
-    return jnp.clip(image + radius * direction, 0, 1)
+    return objective(function, logits, label, target)

@@ -42,9 +42,8 @@ def project(image: Image, clean: Image, eps: Any) -> Image:
     rate = jnp.concatenate([jnp.ones_like(wished), -jnp.ones_like(wished)])
     order = jnp.argsort(-at)
     at, moving = at[order], jnp.cumsum(rate[order])
-    after = jnp.cumsum(
-        moving[:-1] * (at[:-1] - at[1:])
-    )  # the sum at every breakpoint but the first
+    # the sum at every breakpoint but the first
+    after = jnp.cumsum(moving[:-1] * (at[:-1] - at[1:]))
     first = jnp.argmax(after >= eps)
     spent = jnp.where(first > 0, after[first - 1], 0)
     level = at[first] - (eps - spent) / jnp.maximum(moving[first], 1)

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-from medadv_jax.attacks import checks
+from medadv_jax.attacks import checks, rows
 from medadv_jax.types import Attack, Result, attack
 
 
@@ -49,7 +48,7 @@ class WorstCase:
         first, *others = self.attacks
         best = engine(first, keys, predict, images, labels, targets, mask=mask)
         for number, part in enumerate(others, start=1):
-            own = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)
+            own = rows.fold_in(keys, number)
             standing = mask & ~best.success & ~best.misclassified
             if not checks.is_traced(standing) and not standing.any():
                 break

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from medadv_jax.attacks import checks
 from medadv_jax.attacks.judge import fooled
+from medadv_jax.attacks.rivals import likeliest_others
 from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
 
 FLOOR = 1e-8
@@ -107,7 +108,8 @@ class DeepFool:
         """Returns the state after one more step: one gradient for each rival class."""
         logits, pull = jax.vjp(predict, state.image)
         hit = fooled(logits, state.label)
-        rivals = jnp.where(state.rivals < 0, best_rivals(logits, state), state.rivals)
+        first = likeliest_others(logits, state.label, state.rivals.size)
+        rivals = jnp.where(state.rivals < 0, first, state.rivals)
         one_hot = lambda names: jax.nn.one_hot(names, logits.size, dtype=logits.dtype)
         (slopes,) = jax.vmap(pull)(one_hot(rivals) - one_hot(state.label)[None])
         distance, move = self._nearest(logits[rivals] - logits[state.label], slopes)
@@ -139,9 +141,3 @@ class DeepFool:
             direction = jnp.sign(slope)
         extra = STABILISERS[self.norm] if self.stabiliser is None else self.stabiliser
         return distances[nearest], (distances[nearest] + extra) * direction
-
-
-def best_rivals(logits: Float[Array, " k"], state: DeepFoolState) -> Int[Array, " r"]:
-    """Returns the classes with the highest logits, the label left out."""
-    others = jnp.where(jnp.arange(logits.size) == state.label, -jnp.inf, logits)
-    return jax.lax.top_k(others, state.rivals.size)[1]

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from medadv_jax import losses
+from medadv_jax.attacks.objective import lead
 from medadv_jax.attacks.pixels import at, valid
 
 FLOOR = 1e-12
@@ -44,7 +45,7 @@ def dlr(
     parameter-free attacks", ICML 2020, equations 6 and 7.
     """
     if logits.shape[-1] < (3 if target is None else 4):
-        return losses.margin(logits, label) if target is None else -losses.margin(logits, target)
+        return lead(logits, label, target)
     if target is None:
         top = jax.lax.top_k(logits, 3)[0]
         first, second, third = top[..., 0], top[..., 1], top[..., 2]

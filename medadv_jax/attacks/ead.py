@@ -8,7 +8,8 @@ from jaxtyping import Array, Float
 
 from medadv_jax.attacks import checks
 from medadv_jax.attacks.gradient import useless
-from medadv_jax.attacks.minimised import Minimised, MinimisedState, Trial, lead
+from medadv_jax.attacks.minimised import Minimised, MinimisedState, Trial
+from medadv_jax.attacks.objective import lead
 from medadv_jax.types import Image, Scalar, attack, static
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from medadv_jax.attacks import checks
+from medadv_jax.attacks import checks, rows
 from medadv_jax.attacks.wrap import Disguise, Wrapper, run_inside
 from medadv_jax.types import (
     Attack,
@@ -78,7 +78,7 @@ class EOT(Wrapper):
         def disguise(part: Any, keys: Any, images: Any) -> Any:
             if isinstance(part, CompositeAttack):
                 return dataclasses.replace(self, attack=part)
-            draws = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, STREAM)
+            draws = rows.fold_in(keys, STREAM)
             return _Expected(
                 attack=part, draws=draws, transform=self.transform, samples=self.samples
             )

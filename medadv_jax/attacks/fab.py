@@ -6,18 +6,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from medadv_jax import losses
 from medadv_jax.attacks import checks, norms
-from medadv_jax.attacks.aimed import likeliest_others
-from medadv_jax.attacks.apgd import random_at_border
 from medadv_jax.attacks.fab_projections import to_hyperplane
 from medadv_jax.attacks.judge import fooled
+from medadv_jax.attacks.objective import lead
+from medadv_jax.attacks.rivals import likeliest_others
 from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, per_example, static
 
 DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 """The norm of a slope by which a gap is divided to give a distance."""
-FLOOR = 1e-12
-"""Floor of what is divided by."""
 NEARLY = 0.9
 """Part of the way that the search goes to where a line is 0: there itself, rounding decides."""
 LEAST = 1e-8
@@ -149,7 +146,7 @@ class FAB:
             rivals = jnp.full(min(self.candidates, num_classes) - 1, -1, jnp.int32)
         start, none = image, jnp.array(0)
         if self.random_start and self.eps is not None:
-            start = random_at_border(key, image, self.eps / 2, self.norm)
+            start = norms.random_at_border(key, image, self.eps / 2, self.norm)
         return FABState(
             image=image,
             done=jnp.array(False),
@@ -214,7 +211,7 @@ class FAB:
             current=jnp.where(number == self.steps, state.clean, onward),
             nearest=found,
             distance=distance,
-            lead=jnp.where(closer, margin_of(logits, state), state.lead),
+            lead=jnp.where(closer, lead(logits, state.label, state.target), state.lead),
             number=number,
             gradients=state.gradients + state.rivals.size,
             forwards=state.forwards + 1,
@@ -227,20 +224,13 @@ def nearest_boundary(
     """Returns slope and gap of the nearest boundary, and whether there is one that can be seen."""
     dual = jax.vmap(lambda slope: norms.length(slope, DUAL[norm]))(slopes)
     seen = jnp.isfinite(dual) & (dual > 0) & jnp.isfinite(gaps)
-    chosen = jnp.argmin(jnp.where(seen, jnp.abs(gaps) / jnp.maximum(dual, FLOOR), jnp.inf))
+    chosen = jnp.argmin(jnp.where(seen, jnp.abs(gaps) / jnp.maximum(dual, norms.TINY), jnp.inf))
     slope = jnp.where(seen[chosen], slopes[chosen], 0)
     return slope, jnp.where(seen[chosen], gaps[chosen], 0), seen[chosen]
 
 
-def margin_of(logits: Float[Array, " k"], state: FABState) -> Float[Array, ""]:
-    """Returns how far the image is beyond the boundary, in logits; negative before it."""
-    if state.target is None:
-        return losses.margin(logits, state.label)
-    return -losses.margin(logits, state.target)
-
-
 def secant(state: FABState, logits: Float[Array, " k"]) -> Image:
     """Returns the image just before a line through the margins at two images is 0."""
-    inside = jnp.minimum(margin_of(logits, state), 0)
-    share = state.lead / jnp.maximum(state.lead - inside, FLOOR)
+    inside = jnp.minimum(lead(logits, state.label, state.target), 0)
+    share = state.lead / jnp.maximum(state.lead - inside, norms.TINY)
     return state.nearest + NEARLY * share * (state.current - state.nearest)

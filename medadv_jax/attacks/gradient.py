@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from medadv_jax import losses
 from medadv_jax.attacks import checks, norms
 from medadv_jax.attacks.judge import fooled
+from medadv_jax.attacks.objective import objective
 from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
 
 Norm = Literal["linf", "l2", "l1"]
@@ -49,13 +50,11 @@ def uphill(predict: Any, state: BallState, loss: Loss) -> tuple[Image, Bool[Arra
     Untargeted that is the loss of the label, targeted it is the negative loss of the target.
     """
 
-    def objective(image: Image) -> tuple[Any, Any]:
+    def climbed(image: Image) -> tuple[Any, Any]:
         logits = predict(image)
-        if state.target is None:
-            return loss(logits, state.label), logits
-        return -loss(logits, state.target), logits
+        return objective(loss, logits, state.label, state.target), logits
 
-    gradient, logits = jax.grad(objective, has_aux=True)(state.image)
+    gradient, logits = jax.grad(climbed, has_aux=True)(state.image)
     return gradient, fooled(logits, state.label, state.target)
 
 
@@ -97,25 +96,20 @@ def useless(gradient: Image) -> Bool[Array, ""]:
     return ~jnp.isfinite(gradient).all() | (gradient == 0).all()
 
 
-@attack
-class FGSM:
-    r"""Fast gradient (sign) method: one step of steepest ascent to the edge of the ball.
-
-    $$x' = \mathrm{clip}_{[0,1]}(x + \epsilon\,\mathrm{sign}\,\nabla_x J(f(x), y))$$ and its forms
-    in L2 and L1. With a target t the step goes down $J(f(x), t)$.
-
-    Args:
-      eps: Radius of the ball, in pixels of [0, 1].
-      norm: Of the ball. In L1 the step fills the pixels with the steepest slopes.
-      loss: Maps the logits and the label of one example to a scalar.
-
-    Source: Goodfellow, Shlens, Szegedy, "Explaining and harnessing adversarial examples", 2015.
-    """
+class SingleStep:
+    """What attacks that take one step inside a ball do alike."""
 
     eps: Scalar
-    norm: Norm = static(default="linf")
-    loss: Loss = static(default=losses.cross_entropy)
-    size = "eps"
+    norm: Norm
+    loss: Loss
+
+    def length(self) -> Any:
+        """Returns the length of the step."""
+        return self.eps
+
+    def objective(self) -> Loss:
+        """Returns the loss that the step climbs."""
+        return self.loss
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError for a norm that is not known or a radius that does not fit it."""
@@ -137,11 +131,32 @@ class FGSM:
             predict,
             state,
             eps=self.eps,
-            step_size=self.eps,
+            step_size=self.length(),
             norm=self.norm,
-            loss=self.loss,
+            loss=self.objective(),
             until_fooled=False,
         )
+
+
+@attack
+class FGSM(SingleStep):
+    r"""Fast gradient (sign) method: one step of steepest ascent to the edge of the ball.
+
+    $$x' = \mathrm{clip}_{[0,1]}(x + \epsilon\,\mathrm{sign}\,\nabla_x J(f(x), y))$$ and its forms
+    in L2 and L1. With a target t the step goes down $J(f(x), t)$.
+
+    Args:
+      eps: Radius of the ball, in pixels of [0, 1].
+      norm: Of the ball. In L1 the step fills the pixels with the steepest slopes.
+      loss: Maps the logits and the label of one example to a scalar.
+
+    Source: Goodfellow, Shlens, Szegedy, "Explaining and harnessing adversarial examples", 2015.
+    """
+
+    eps: Scalar
+    norm: Norm = static(default="linf")
+    loss: Loss = static(default=losses.cross_entropy)
+    size = "eps"
 
 
 class Ascent:

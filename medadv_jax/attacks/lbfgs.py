@@ -10,7 +10,8 @@ from medadv_jax import losses
 from medadv_jax.attacks import checks, lbfgs_memory
 from medadv_jax.attacks.gradient import useless
 from medadv_jax.attacks.lbfgs_memory import Memory
-from medadv_jax.attacks.minimised import Minimised, MinimisedState, Trial, lead
+from medadv_jax.attacks.minimised import Minimised, MinimisedState, Trial
+from medadv_jax.attacks.objective import lead
 from medadv_jax.types import Image, Label, Scalar, attack, static
 
 DECREASE = 1e-4

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from medadv_jax import losses
 from medadv_jax.attacks import c_search, checks
 from medadv_jax.attacks.c_search import Search
 from medadv_jax.attacks.judge import fooled
+from medadv_jax.attacks.objective import lead
 from medadv_jax.types import Image, Label, PRNGKey, Scalar
 
 PROGRESS = 0.9999
@@ -155,18 +155,6 @@ class Minimised:
             path=_choose(over, self.start(state.clean), trial.path),
             forwards=state.forwards + self.forwards,
         )
-
-
-def lead(logits: Float[Array, " k"], label: Label, target: Label | None) -> Float[Array, ""]:
-    """Returns by how much what is wished for leads; positive exactly where the model is fooled.
-
-    With a target that is the target before the best other class, else the best other class before
-    the label.
-
-    >>> print(lead(jnp.array([-3.0, -1.0, -9.0]), jnp.array(1), None))
-    -2.0
-    """
-    return losses.margin(logits, label) if target is None else -losses.margin(logits, target)
 
 
 def _choose(condition: Any, one: Any, other: Any) -> Any:

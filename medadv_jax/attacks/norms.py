@@ -77,3 +77,13 @@ def random_in_ball(key: PRNGKey, image: Image, eps: Any, norm: str) -> Image:
         direction = jax.random.laplace(direction_key, image.shape)
         change = direction / (length(direction, "l1") + jax.random.exponential(rest_key))
     return jnp.clip(image + eps * change, 0, 1)
+
+
+def random_at_border(key: PRNGKey, image: Image, radius: Any, norm: str) -> Image:
+    """Returns a random image on the border of the ball around one, then clipped to [0, 1]."""
+    if norm == "linf":
+        direction = jax.random.uniform(key, image.shape, minval=-1.0)
+    else:
+        direction = jax.random.normal(key, image.shape)
+    direction = direction / jnp.maximum(length(direction, norm), TINY)
+    return jnp.clip(image + radius * direction, 0, 1)

@@ -52,3 +52,7 @@ def withstand(
     counts = valid(label, target)
     standing = right(logits, label) if target is None else counts & ~right(logits, target)
     return jnp.where(jnp.isfinite(logits).all(), jnp.sum(standing), jnp.sum(counts))
+
+
+withstanding = jax.jit(jax.vmap(withstand))
+"""`withstand` of a batch, `(b,)`."""

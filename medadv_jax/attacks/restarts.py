@@ -7,11 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from medadv_jax.attacks import checks, judge, norms, rows
-from medadv_jax.attacks.pixels import withstand
+from medadv_jax.attacks.pixels import withstanding
 from medadv_jax.attacks.wrap import Wrapper
 from medadv_jax.types import Attack, Result, attack, static
-
-withstanding = jax.jit(jax.vmap(withstand))
 
 
 @attack
@@ -44,9 +42,7 @@ class Restarts(Wrapper):
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError for less than one start, or for what the attack itself refuses."""
         checks.count("n", self.n)
-        if hasattr(self.attack, "judge"):
-            name = type(self.attack).__name__
-            raise ValueError(f"{name} makes its own targets: write {name}(attack=Restarts(...)).")
+        self.refuse_own_targets()
         super().check(shape, num_classes)
 
     def run(
@@ -62,8 +58,7 @@ class Restarts(Wrapper):
         """Runs all copies through the engine and keeps the best of each example."""
         count = len(images)
         index = np.tile(np.arange(count), self.n)
-        fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
-        own = jnp.concatenate([keys] + [fold(keys, number) for number in range(1, self.n)])
+        own = jnp.concatenate([keys] + [rows.fold_in(keys, number) for number in range(1, self.n)])
         wanted = None if targets is None else targets[index]
         part = rows.take(self.attack, index)
         result = engine(part, own, predict, images[index], labels[index], wanted, mask=mask[index])

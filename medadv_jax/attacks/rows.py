@@ -92,3 +92,8 @@ def check_lengths(attack: Any, count: int) -> None:
                     f"{field.name} of {type(attack).__name__} is one value, shape (), or one for "
                     f"each of the {count} examples, shape ({count},): got {np.shape(part)}."
                 )
+
+
+def fold_in(keys: Any, number: int) -> Any:
+    """Folds a number into the key of each row: what part, or copy, of that number gets."""
+    return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)

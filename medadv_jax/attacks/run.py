@@ -35,8 +35,8 @@ def run(
 
     Weights are arguments of the compiled program, and so are the numbers of the attack: another
     model of the same structure or another `eps` compiles nothing; `sweep` runs several values of
-    `eps` over one batch in one program. A `predict` that is a plain
-    function is accepted too, but what it closes over becomes part of the program.
+    `eps` over one batch in one program. A `predict` that is a plain function is accepted too, but
+    what it closes over becomes part of the program.
 
     Args:
       attack: A stepwise or a composite attack. Each of its numbers is one value, or `(b,)`.

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from medadv_jax.attacks import checks
 from medadv_jax.attacks.judge import fooled
 from medadv_jax.attacks.pairs import best_pairs
+from medadv_jax.attacks.rivals import likeliest_others
 from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
 
 
@@ -109,7 +110,7 @@ class SaliencyMap:
         """Returns the state after one more step: two gradients."""
         logits, pull = jax.vjp(predict, state.image)
         hit = fooled(logits, state.label, state.target)
-        aim = jnp.where(state.aim < 0, runner_up(logits, state.label), state.aim)
+        aim = jnp.where(state.aim < 0, likeliest_others(logits, state.label, 1)[0], state.aim)
         wanted = jax.nn.one_hot(aim, logits.size, dtype=logits.dtype)
         (slopes,) = jax.vmap(pull)(jnp.stack([wanted, 1 - wanted]))
         flat = (~jnp.isfinite(slopes).all() | (slopes == 0).all()) & ~hit
@@ -148,8 +149,3 @@ class SaliencyMap:
     def _budget(self, image: Image) -> Int[Array, ""]:
         """Returns how many features may be changed, with a margin for gamma's rounding."""
         return jnp.floor(self.gamma * image.size * (1 + 1e-6)).astype(jnp.int32)
-
-
-def runner_up(logits: Float[Array, " k"], label: Int[Array, ""]) -> Int[Array, ""]:
-    """Returns the class with the highest logit, the label left out."""
-    return jnp.argmax(jnp.where(jnp.arange(logits.size) == label, -jnp.inf, logits))

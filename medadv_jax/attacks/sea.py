@@ -2,13 +2,12 @@
 
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 
-from medadv_jax.attacks import checks, judge
+from medadv_jax.attacks import checks, judge, rows
 from medadv_jax.attacks.apgd import APGD
 from medadv_jax.attacks.apgd_plan import Stages
-from medadv_jax.attacks.pixels import withstand
+from medadv_jax.attacks.pixels import withstanding
 from medadv_jax.attacks.sea_losses import (
     BalancedMaskedCrossEntropy,
     jensen_shannon,
@@ -18,9 +17,6 @@ from medadv_jax.types import Result, Scalar, attack, static
 
 STAGES: Stages = ((0.3, 2.0), (0.3, 1.5), (0.4, 1.0))
 """Share of the steps and radius in units of eps: what was found in a larger ball opens the next."""
-
-withstanding = jax.jit(jax.vmap(withstand))
-"""How many pixels of each image are still right, `(b,)`."""
 
 
 @attack
@@ -101,7 +97,7 @@ class SEA:
         first, *others = self.parts()
         best, fewest = _judged(engine, first, keys, predict, images, labels, mask)
         for number, part in enumerate(others, start=1):
-            own = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)
+            own = rows.fold_in(keys, number)
             standing = mask & (fewest > 0)
             new = _judged(engine, part, own, predict, images, labels, standing)
             best, fewest = _worse(best, fewest, *new)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from medadv_jax import losses
 from medadv_jax.attacks import checks, norms
-from medadv_jax.attacks.gradient import BallState, Loss, Norm, begin, climb
+from medadv_jax.attacks.gradient import BallState, Loss, Norm, SingleStep, begin
 from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
 
 
@@ -27,7 +27,7 @@ def least_likely(
 
 
 @attack
-class StepLL:
+class StepLL(SingleStep):
     r"""One step towards the class that the model holds least likely, to the edge of the ball.
 
     $$x' = \mathrm{clip}_{[0,1]}(x - \epsilon\,\mathrm{sign}\,\nabla_x J(f(x), y_{LL})), \qquad
@@ -54,40 +54,24 @@ class StepLL:
     loss: Loss = static(default=losses.cross_entropy)
     size = "eps"
 
-    def check(self, shape: tuple[int, ...], num_classes: int) -> None:
-        """Raises ValueError for a norm that is not known or a radius that does not fit it."""
-        checks.radius("eps", self.eps, self.norm)
+    def objective(self) -> Loss:
+        """Returns minus the loss of the least likely class."""
 
-    def max_steps(self, shape: tuple[int, ...]) -> int:
-        """Returns 1."""
-        return 1
+        def towards(logits: Any, label: Any) -> Any:
+            return -self.loss(logits, least_likely(jax.lax.stop_gradient(logits), label))
+
+        return towards
 
     def init(
         self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
     ) -> BallState:
         """Returns the state before the step; the key is not used."""
         checks.untargeted(self, target)
-        return begin(image, image, label, None)
-
-    def step(self, predict: Any, state: BallState) -> BallState:
-        """Returns the state after the step."""
-
-        def towards(logits: Any, label: Any) -> Any:
-            return -self.loss(logits, least_likely(jax.lax.stop_gradient(logits), label))
-
-        return climb(
-            predict,
-            state,
-            eps=self.eps,
-            step_size=self.eps,
-            norm=self.norm,
-            loss=towards,
-            until_fooled=False,
-        )
+        return super().init(key, predict, image, label, None)
 
 
 @attack
-class RFGSM:
+class RFGSM(SingleStep):
     r"""Fast gradient sign method from a random corner nearby, which escapes a masked gradient.
 
     $$x' = \mathrm{clip}_{[0,1]}(x + \alpha\,\mathrm{sign}(n)), \quad n \sim N(0, 1),$$
@@ -111,36 +95,25 @@ class RFGSM:
     alpha: Scalar | None = None
     loss: Loss = static(default=losses.cross_entropy)
     size = "eps"
+    norm = "linf"
+
+    def length(self) -> Any:
+        """Returns what the random move has left of eps."""
+        return self.eps - self._alpha()
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError for a radius outside [0, 1] or a random move longer than it."""
-        checks.radius("eps", self.eps, "linf")
+        super().check(shape, num_classes)
         checks.number("alpha", self.alpha, 0)
         checks.at_most("alpha", self.alpha, "eps", self.eps)
-
-    def max_steps(self, shape: tuple[int, ...]) -> int:
-        """Returns 1."""
-        return 1
 
     def init(
         self, key: PRNGKey, predict: Any, image: Image, label: Label, target: Label | None = None
     ) -> BallState:
         """Returns the state at the random corner."""
         signs = jax.random.rademacher(key, image.shape, jnp.float32)
-        start = norms.project(image + self._alpha() * signs, image, self.eps, "linf")
+        start = norms.project(image + self._alpha() * signs, image, self.eps, self.norm)
         return begin(start, image, label, target)
-
-    def step(self, predict: Any, state: BallState) -> BallState:
-        """Returns the state after the step."""
-        return climb(
-            predict,
-            state,
-            eps=self.eps,
-            step_size=self.eps - self._alpha(),
-            norm="linf",
-            loss=self.loss,
-            until_fooled=False,
-        )
 
     def _alpha(self) -> Any:
         return self.eps / 2 if self.alpha is None else self.alpha

@@ -10,6 +10,7 @@ from medadv_jax import losses
 from medadv_jax.attacks import checks
 from medadv_jax.attacks.gradient import Loss
 from medadv_jax.attacks.judge import fooled
+from medadv_jax.attacks.objective import objective
 from medadv_jax.attacks.square_moves import move, start
 from medadv_jax.types import Image, Label, PRNGKey, Scalar, attack, static
 
@@ -123,10 +124,7 @@ class Square:
         image = jnp.where(first, state.image, moved)
         logits = predict(image)
         hit = fooled(logits, state.label, state.target)
-        if state.target is None:
-            value = self.loss(logits, state.label)
-        else:
-            value = -self.loss(logits, state.target)
+        value = objective(self.loss, logits, state.label, state.target)
         better = hit | first | (value > state.value)
         value = jnp.where(jnp.isnan(value), -jnp.inf, value)
         return state._replace(

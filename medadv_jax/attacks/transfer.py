@@ -61,9 +61,7 @@ class Transfer(Wrapper):
 
     def check(self, shape: tuple[int, ...], num_classes: int) -> None:
         """Raises ValueError for a surrogate of another kind, or what the attack itself refuses."""
-        if hasattr(self.attack, "judge"):
-            name = type(self.attack).__name__
-            raise ValueError(f"{name} makes its own targets: write {name}(attack=Transfer(...)).")
+        self.refuse_own_targets()
         if not self._models():
             raise ValueError("Transfer needs at least one surrogate, got none.")
         if any(jax.tree.structure(model) == jax.tree.structure(0) for model in self._models()):

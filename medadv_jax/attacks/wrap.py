@@ -34,6 +34,12 @@ class Wrapper:
         """Raises ValueError for what the attack itself refuses."""
         self.attack.check(shape, num_classes)
 
+    def refuse_own_targets(self) -> None:
+        """Raises ValueError where the attack judges by targets that only it knows."""
+        if hasattr(self.attack, "judge"):
+            name, own = type(self.attack).__name__, type(self).__name__
+            raise ValueError(f"{name} makes its own targets: write {name}(attack={own}(...)).")
+
 
 class Disguise:
     """A stepwise attack that is another one in all that it does not say itself."""

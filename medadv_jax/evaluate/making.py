@@ -84,7 +84,7 @@ def _perturb(
         none, false = jnp.zeros(len(images), jnp.int32), jnp.zeros(len(images), bool)
         return Result(images, false, none, none, none, false, false)
     with clock.running():
-        result = attacks.run(attack, _keys(key, index), source, images, labels, mask=mask)
+        result = attacks.run(attack, record_keys(key, index), source, images, labels, mask=mask)
         return jax.block_until_ready(result)
 
 
@@ -102,7 +102,7 @@ def _judge(
     own = strong(attack) if hasattr(attack, "fooled") else None
     judged = getattr(attack, "judged", False)
     aimed = getattr(strong(attack), "judge", None) if judged else None
-    labels, keys = jnp.asarray(batch.labels), _keys(key, jnp.asarray(batch.index))
+    labels, keys = jnp.asarray(batch.labels), record_keys(key, jnp.asarray(batch.index))
     found: list[dict[str, Any]] = []
     for name, predict in judges.items():
         # The program by which the engine judges: it is compiled once for a model.
@@ -168,8 +168,8 @@ def _check_records(parts: Sequence[Mapping[str, np.ndarray]]) -> None:
 
 
 @jax.jit
-def _keys(key: PRNGKey, index: Int[Array, " b"]) -> PRNGKeys:
-    """One key per record, by its number; padding gets the key of some record."""
+def record_keys(key: PRNGKey, index: Int[Array, " b"]) -> PRNGKeys:
+    """Returns the key of each record, `fold_in(key, number)`; padding gets that of some record."""
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.maximum(index, 0))
 
 

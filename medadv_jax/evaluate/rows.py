@@ -196,8 +196,9 @@ def _effect(evaluation: Evaluation, place: int, judge: str) -> dict[str, Any]:
     fooled = cell.fooled[crossing.judges.index(judge)]
     attacked = met = np.full(len(wrong), True)
     if crossing.source is not None:
-        met = (cell.steps > 0) | (cell.l2 > 0) | evaluation.misclassified(crossing.source, place)
-        attacked = met & ~evaluation.misclassified(crossing.source, place)
+        already = evaluation.misclassified(crossing.source, place)
+        met = (cell.steps > 0) | (cell.l2 > 0) | already
+        attacked = met & ~already
     return dict(
         ssim=_mean(cell.ssim, attacked),
         l2=_mean(cell.l2, attacked),

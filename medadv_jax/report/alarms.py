@@ -140,10 +140,7 @@ def _beaten(
             [
                 (attack, row)
                 for row in others
-                if compare.better(attack, row)
-                and (kind == "noise" or setting(row) == spot)
-                # one setting is one size, unless the attack takes what it needs
-                and ((kind != "noise" and spot.bounded) or compare.no_larger(row, attack))
+                if compare.better(attack, row) and _comparable(row, attack, kind)
             ]
         )
         if worst:
@@ -160,6 +157,15 @@ def _beaten(
                 f"An attack that knows the model should do more damage: {overshoots}its "
                 f"gradients are probably masked.",
             )
+
+
+def _comparable(row: Row, attack: Row, kind: str) -> bool:
+    """Returns whether a row is of no larger changes; of black boxes also of the same attack."""
+    if kind == "noise":
+        return compare.no_larger(row, attack)
+    # one setting is one size, unless the attack takes what it needs
+    same, sized = setting(row) == setting(attack), setting(attack).bounded
+    return same and (sized or compare.no_larger(row, attack))
 
 
 def _one_step(own: list[Row], kinds: Mapping[str, str]) -> Iterator[Alarm]:

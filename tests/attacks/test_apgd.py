@@ -9,10 +9,10 @@ import pytest
 import toy
 
 from medadv_jax import attacks, losses
-from medadv_jax.attacks.apgd import random_at_border
 from medadv_jax.attacks.apgd_plan import plan, windows
 from medadv_jax.attacks.apgd_state import Look, checkpoint, record
 from medadv_jax.attacks.dlr import dlr
+from medadv_jax.attacks.norms import random_at_border
 
 SHAPE = (6, 6, 3)
 STAGES = ((0.3, 2.0), (0.3, 1.5), (0.4, 1.0))

@@ -10,7 +10,7 @@ import pytest
 import toy
 
 from medadv_jax import attacks
-from medadv_jax.attacks.aimed import likeliest_others
+from medadv_jax.attacks.rivals import likeliest_others
 
 SHAPE = (4, 3, 3)
 

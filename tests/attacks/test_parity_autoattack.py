@@ -13,9 +13,9 @@ import toy
 
 from medadv_jax import attacks, losses
 from medadv_jax.attacks import square_moves
-from medadv_jax.attacks.aimed import likeliest_others
 from medadv_jax.attacks.dlr import dlr
 from medadv_jax.attacks.fab_projections import to_hyperplane
+from medadv_jax.attacks.rivals import likeliest_others
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 fab_pt = pytest.importorskip("pyautoattack.fab_pt", exc_type=ImportError)
