@@ -18,7 +18,7 @@ from typing import (
 )
 
 import numpy as np
-from jax.tree_util import register_dataclass
+from jax.tree_util import register_dataclass, register_static
 from jaxtyping import Array, Bool, Float, Int, Key
 
 Image: TypeAlias = Float[Array, "*space c"]
@@ -68,8 +68,13 @@ class Batch(NamedTuple):
     index: Any
 
 
+@register_static
+class Note(str):
+    """A sentence in a Result; to jax it is structure, so that it may leave a compiled function."""
+
+
 class Result(NamedTuple):
-    """What an attack did, one entry per example.
+    """What an attack did, one entry per example; and `notes`, on all of them.
 
     Attributes:
       images: The perturbed images, float32 in [0, 1].
@@ -80,6 +85,8 @@ class Result(NamedTuple):
         two looks at the clean and the returned image, by which it is judged, are not counted.
       flat: Whether a gradient was zero or not finite, so that a step could not be taken.
       misclassified: Whether the model was wrong on the clean image.
+      notes: What an attack that ran had to do otherwise than its name says, such as the loss that
+        stood in for one that needs more classes; empty where there is nothing of the kind.
     """
 
     images: Float[Array, "b *space c"]
@@ -89,6 +96,7 @@ class Result(NamedTuple):
     forwards: Int[Array, " b"]
     flat: Bool[Array, " b"]
     misclassified: Bool[Array, " b"]
+    notes: tuple[Note, ...] = ()
 
 
 T = TypeVar("T")
@@ -128,7 +136,8 @@ class StepwiseAttack(Protocol):
     An attack may also have: `minimal = True` or a field `until_fooled`, then what is misclassified
     is done at once; `noise = True`, it does not look at the model; `fooled(logits, label, target)`,
     its own rule of success for one example, by which, without a target, the clean image is judged
-    too; `refresh(predict, state)` with a static `every`, called with the batched Predict and states
+    too; `note(num_classes, targeted)`, a sentence for `Result.notes`, "" for none;
+    `refresh(predict, state)` with a static `every`, called with the batched Predict and states
     before steps 0, every, 2 every, …
     """
 

@@ -11,7 +11,7 @@ from medadv_jax import losses
 from medadv_jax.attacks import apgd_l1, checks, norms
 from medadv_jax.attacks.apgd_plan import Plan, Stages, plan
 from medadv_jax.attacks.apgd_state import APGDState, Look, checkpoint, move, record
-from medadv_jax.attacks.dlr import dlr
+from medadv_jax.attacks.dlr import classes_needed, dlr
 from medadv_jax.attacks.gradient import useless
 from medadv_jax.attacks.judge import fooled
 from medadv_jax.attacks.objective import objective
@@ -56,7 +56,8 @@ class APGD:
       steps: Number of steps.
       norm: Of the ball, "linf", "l2" or "l1".
       loss: "ce", "dlr", or a function of the logits and the label; with a target its negative
-        counts, for "dlr" the targeted form. With too few classes "dlr" is a margin, see `dlr`.
+        counts, for "dlr" the targeted form. With too few classes "dlr" is a margin, see `dlr`,
+        and `Result.notes` says so.
       track: The loss by which progress is measured, if it is not the loss that is climbed: one that
         leaves out what has fallen shrinks just where the attack succeeds.
       random_start: Whether to start at a random point of the border instead of the clean image.
@@ -103,6 +104,17 @@ class APGD:
                 "stages are (share of the steps, factor of the radius); the shares add up to 1, "
                 f"factors are at least 1 and the last is 1, got {self.stages}."
             )
+
+    def note(self, num_classes: int, targeted: bool) -> str:
+        """Returns that the margin stands in for the DLR loss, where there are too few classes."""
+        needed = classes_needed(targeted or self.aim is not None)
+        if "dlr" not in (self.loss, self.track) or num_classes >= needed:
+            return ""
+        form = "targeted DLR loss" if needed == classes_needed(True) else "DLR loss"
+        return (
+            f"APGD: the {form} needs {needed} classes, with {num_classes} the margin stands in "
+            "for it."
+        )
 
     def max_steps(self, shape: tuple[int, ...]) -> int:
         """Returns the number of looks: one more than steps, for each stage."""

@@ -24,7 +24,8 @@ class AutoAttack:
 
     Each part meets only the images that withstood those before, and stops where it fools. It works
     from 2 classes up: where the targeted DLR lacks its scale, for 2 or 3 classes, APGD-T climbs the
-    plain margin of its aim instead (see `dlr`), and there are at most k - 1 aims.
+    plain margin of its aim instead (see `dlr`; `Result.notes` says so), and there are at most k - 1
+    aims.
 
     The robust accuracy is that of the authors' standard version. Theirs goes on to the end of every
     part where an image has fooled already, and looks at it again between the steps, so that it

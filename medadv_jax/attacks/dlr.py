@@ -12,6 +12,11 @@ FLOOR = 1e-12
 """Added to the spread of the logits that is divided by."""
 
 
+def classes_needed(targeted: bool) -> int:
+    """Returns how many classes the ratio needs; with fewer `dlr` is a margin."""
+    return 4 if targeted else 3
+
+
 def dlr(
     logits: Float[Array, "*dense k"],
     label: Int[Array, "*dense"],
@@ -44,7 +49,7 @@ def dlr(
     Source: Croce, Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", ICML 2020, equations 6 and 7.
     """
-    if logits.shape[-1] < (3 if target is None else 4):
+    if logits.shape[-1] < classes_needed(target is not None):
         return lead(logits, label, target)
     if target is None:
         top = jax.lax.top_k(logits, 3)[0]

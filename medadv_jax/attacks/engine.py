@@ -10,7 +10,7 @@ import rich.progress
 
 from medadv_jax.attacks import checks, judge, loop, rows
 from medadv_jax.attacks.devices import Placement
-from medadv_jax.types import Result
+from medadv_jax.types import Note, Result
 
 
 class Examples(NamedTuple):
@@ -34,11 +34,13 @@ class Engine:
       batch_size: Rows at a time, None for all; rounded up to a multiple of the devices.
       chunk: Steps in one compiled program, None for 1 on CPU and 8 elsewhere.
       progress: Where to show progress, None for nowhere.
+      notes: Receives the notes of the attacks that ran, see `Result.notes`.
     """
 
     batch_size: int | None = None
     chunk: int | None = None
     progress: rich.progress.Progress | None = None
+    notes: list[Note] = dataclasses.field(default_factory=list)
 
     def __call__(
         self,
@@ -81,6 +83,7 @@ class Engine:
         logits = judge.evaluate(predict, images)
         checks.logits(logits, labels, targets, mask)
         attack.check(images.shape[1:], logits.shape[-1])
+        self._note(attack, logits.shape[-1], targets)
         rule = attack if hasattr(attack, "fooled") else None
         wrong = judge.compiled_verdict(rule, logits, labels, None) & mask
         if hasattr(attack, "run"):
@@ -92,6 +95,13 @@ class Engine:
         logits = judge.evaluate(predict, result.images)
         success = judge.compiled_verdict(rule, logits, labels, targets)
         return result._replace(success=success & mask & ~wrong, misclassified=wrong)
+
+    def _note(self, attack: Any, num_classes: int, targets: Any) -> None:
+        """Takes down what an attack has to say, once."""
+        note = getattr(attack, "note", None)
+        text = note(num_classes, targets is not None) if note else ""
+        if text and text not in self.notes:
+            self.notes.append(Note(text))
 
     def _stepwise(
         self, attack: Any, predict: Any, examples: Examples, wrong: Any, placement: Placement
@@ -126,6 +136,7 @@ class Engine:
         logits = predict(images)
         checks.logits_shape(logits.shape, labels, targets)
         attack.check(images.shape[1:], logits.shape[-1])  # before its numbers become placeholders
+        self._note(attack, logits.shape[-1], targets)
         attack = jax.lax.stop_gradient(rows.strong(attack))
         rule = attack if hasattr(attack, "fooled") else None
         wrong = judge.verdict(rule, logits, labels, None) & mask

@@ -82,7 +82,8 @@ def run(
         checks.pixels(images, mask)
     with _bar(progress) as bar:
         engine = Engine(batch_size=batch_size, progress=bar)
-        return engine(attack, keys, _as_pytree(predict), images, labels, targets, mask=mask)
+        result = engine(attack, keys, _as_pytree(predict), images, labels, targets, mask=mask)
+        return result._replace(notes=tuple(engine.notes))
 
 
 def _as_pytree(predict: Any) -> Any:

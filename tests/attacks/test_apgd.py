@@ -236,6 +236,7 @@ def test_trap_few_classes_get_a_margin(num_classes, target, key):
         attacks.APGD(eps=0.3, steps=10, loss="dlr"), key, model, images, labels, targets
     )
     assert result.success.mean() > 0.5 and not result.flat.any()
+    assert len(result.notes) == 1 and f"with {num_classes} the margin" in result.notes[0]
     logits = model(images)[0]
     if target is None:
         assert dlr(logits, labels[0]) == losses.margin(logits, labels[0])

@@ -115,6 +115,26 @@ def test_trap_there_are_no_more_aims_than_other_classes(key):
         assert result.success.mean() > 0.5 and not result.flat.any()
 
 
+@pytest.mark.parametrize("num_classes", [2, 3, 4])
+def test_the_result_names_the_loss_that_stood_in(num_classes, key):
+    model, images, labels = setting(num_classes, 8)
+    expected = {
+        2: [
+            "APGD: the DLR loss needs 3 classes, with 2 the margin stands in for it.",
+            "APGD: the targeted DLR loss needs 4 classes, with 2 the margin stands in for it.",
+        ],
+        3: ["APGD: the targeted DLR loss needs 4 classes, with 3 the margin stands in for it."],
+        4: [],
+    }
+    parts = apgd(0.01), attacks.Aimed(attack=apgd(0.01), classes=2)
+    whole = attacks.Restarts(attack=attacks.WorstCase(attacks=parts), n=2)
+    run = jax.jit(lambda images: attacks.run(whole, key, model, images, labels))
+    assert list(run(images).notes) == expected[num_classes]
+    result = attacks.run(whole, key, model, images, labels, batch_size=3)
+    assert not result.success.all()  # the second part has run
+    assert list(result.notes) == expected[num_classes]
+
+
 def test_trap_each_image_counts_once_whichever_part_breaks_it(key):
     # auto-attack 45: the worst case of each image, no mean over the attacks
     model, images, labels = setting()
