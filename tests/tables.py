@@ -76,6 +76,11 @@ SURROGATE = jax.tree_util.Partial(
 )
 
 
+def corners(*shape):
+    """Perturbations on the corners of a ball of radius 0.1."""
+    return 0.1 * np.random.default_rng(1).choice([-1.0, 1.0], shape).astype(np.float32)
+
+
 def jitter(key, image):
     """A random transformation: every pixel is moved a little."""
     return image + 0.05 * jax.random.normal(key, image.shape)
@@ -288,6 +293,17 @@ ATTACKS = {
     "eot": AttackRow(
         attacks.EOT(attack=attacks.PGD(eps=0.1, steps=3), transform=jitter, samples=2),
         OF_A_PART | NO_SIZE | NOT_EARLY | NOT_BEST,
+    ),
+    "universal": AttackRow(
+        attacks.UniversalPerturbation(delta=corners(4, 3, 3), eps=0.1),
+        NOT_EARLY | NO_GRADIENT | RANDOM,
+        "linf",
+    ),
+    "universal_one_of_three": AttackRow(
+        attacks.UniversalPerturbation(delta=corners(3, 6, 6, 1), eps=0.6, norm="l2"),
+        NOT_EARLY | NO_GRADIENT | RANDOM,
+        "l2",
+        dense=True,
     ),
     "worst_case": AttackRow(
         attacks.WorstCase(attacks=(attacks.FGSM(eps=0.05), attacks.PGD(eps=0.1, steps=3))),

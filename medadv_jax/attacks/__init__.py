@@ -17,6 +17,10 @@ from medadv_jax.attacks.deepfool import DeepFool as DeepFool
 from medadv_jax.attacks.ead import EAD as EAD
 from medadv_jax.attacks.eot import EOT as EOT
 from medadv_jax.attacks.fab import FAB as FAB
+from medadv_jax.attacks.fit_universal import (
+    UniversalFit as UniversalFit,
+    fit_universal as fit_universal,
+)
 from medadv_jax.attacks.gradient import BIM as BIM, FGSM as FGSM, PGD as PGD
 from medadv_jax.attacks.lbfgs import LBFGS as LBFGS
 from medadv_jax.attacks.momentum import MIM as MIM
@@ -37,3 +41,4 @@ from medadv_jax.attacks.square import Square as Square
 from medadv_jax.attacks.sweep import sweep as sweep
 from medadv_jax.attacks.targeted import Targeted as Targeted
 from medadv_jax.attacks.transfer import Transfer as Transfer
+from medadv_jax.attacks.universal import UniversalPerturbation as UniversalPerturbation
