@@ -248,6 +248,16 @@ ATTACKS = {
         "linf",
         dense=True,
     ),
+    "hop_skip_jump": AttackRow(
+        attacks.HopSkipJump(steps=2, initial_evals=12, tries=8, block=1),
+        NO_BALL | NO_SIZE,
+        budget="tries",
+        less=1,
+    ),
+    "hop_skip_jump_linf": AttackRow(
+        attacks.HopSkipJump(norm="linf", steps=2, initial_evals=16, tries=16, block=8),
+        NO_BALL | NO_SIZE | {"stronger_is_never_weaker": "one block of noise starts all of them"},
+    ),
     "aimed": AttackRow(
         attacks.Aimed(
             attack=attacks.APGD(eps=0.05, steps=16, loss="dlr", until_fooled=True), classes=2

@@ -22,6 +22,7 @@ from medadv_jax.attacks.fit_universal import (
     fit_universal as fit_universal,
 )
 from medadv_jax.attacks.gradient import BIM as BIM, FGSM as FGSM, PGD as PGD
+from medadv_jax.attacks.hop_skip_jump import HopSkipJump as HopSkipJump
 from medadv_jax.attacks.lbfgs import LBFGS as LBFGS
 from medadv_jax.attacks.momentum import MIM as MIM
 from medadv_jax.attacks.noise import (
