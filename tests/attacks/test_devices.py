@@ -19,7 +19,7 @@ pgd = attacks.PGD(eps=np.geomspace(0.5, 0.02, 21), steps=12, until_fooled=True, 
 for attack in (pgd, attacks.WorstCase(attacks=(attacks.FGSM(eps=0.05), attacks.DeepFool()))):
     for size in (None, 6):
         result = attacks.run(attack, jax.random.key(0), model, images, labels, batch_size=size)
-        print(*(np.asarray(leaf, float).round(4).tolist() for leaf in result), sep="\\n")
+        print(*(np.asarray(leaf, float).round(4).tolist() for leaf in result[:7]), sep="\\n")
 placement = devices.Placement()
 assert len(placement.spread(jnp.zeros((24, 2))).sharding.device_set) == len(jax.devices())
 """
