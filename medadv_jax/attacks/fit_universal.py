@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 import rich.progress
 
 from medadv_jax.attacks import checks, universal_passes as passes
@@ -42,9 +41,9 @@ def fit_universal(
     predict: Callable[[Any], Any],
     batches: Iterable[Batch],
     *,
-    eps: float,
+    eps: float | int,
     norm: Norm = "linf",
-    target_rate: float = 0.8,
+    target_rate: float | int = 0.8,
     epochs: int = 10,
     target: int | None = None,
     together: bool | None = None,
@@ -97,6 +96,7 @@ def fit_universal(
     Raises:
       ValueError: for an argument outside its range, no image that is right, and as `run` does.
 
+    >>> import numpy as np
     >>> from medadv_jax import attacks, data
     >>> def brightness(images):
     ...     return (images.mean((1, 2, 3)) - 0.5)[:, None] * np.array([[-1, 1]])
@@ -134,7 +134,7 @@ def fit_universal(
     return UniversalFit(made, rate, rate >= target_rate, tuple(rates), *state[1:])
 
 
-def _check(eps: float, norm: Norm, target_rate: float, epochs: int, target: int | None) -> None:
+def _check(eps: Any, norm: Norm, target_rate: Any, epochs: int, target: int | None) -> None:
     """Raises ValueError for an argument outside its range."""
     checks.choice("norm", norm, ("linf", "l2"))
     checks.radius("eps", eps, norm)

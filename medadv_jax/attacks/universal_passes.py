@@ -108,8 +108,8 @@ def fooling_rate(task: Task, state: State, bases: list[np.ndarray]) -> tuple[Sta
         labels, _ = _standing(shared, state.delta, labels, base, task.target)
         kept += int((labels >= 0).sum())
         spent += int(np.sum(batch.mask))
-    rate = 1 - kept / sum(int(base.sum()) for base in bases)
-    return state._replace(forwards=state.forwards + spent), rate
+    total = sum(int(base.sum()) for base in bases)
+    return state._replace(forwards=state.forwards + spent), (total - kept) / total
 
 
 @jax.jit
