@@ -3,8 +3,8 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -14,6 +14,11 @@ from medadv_jax.evaluate import cells, identity, making
 from medadv_jax.evaluate.cells import Cell
 from medadv_jax.metrics import Metric
 from medadv_jax.types import Attack, Batch, Predict, PRNGKey
+
+Perturbation: TypeAlias = (
+    Attack | Sequence[Attack] | Mapping[str, Attack] | Mapping[str, Sequence[Attack]]
+)
+"""What one label stands for: an attack, several sizes of it, or either for each model by name."""
 
 
 class Crossing(NamedTuple):
@@ -33,9 +38,13 @@ class Crossing(NamedTuple):
 
     @property
     def eps(self) -> float | None:
-        """The value of the knob that makes the attack stronger, None if it has no such knob."""
-        knob = getattr(self.attack, "size", None)
-        return None if knob is None else float(getattr(self.attack, knob))
+        """The value of the knob that makes the attack stronger, None if it has no such knob.
+
+        Of an attack that knows the `radius` of its changes, whose knob is a factor, the radius.
+        """
+        knob = "radius" if hasattr(self.attack, "radius") else getattr(self.attack, "size", None)
+        value = None if knob is None else getattr(self.attack, knob)
+        return None if value is None else float(value)
 
     @property
     def name(self) -> str:
@@ -80,7 +89,7 @@ class Evaluation:
 def run(
     key: PRNGKey,
     models: Mapping[str, Predict],
-    perturbations: Mapping[str, Attack | Sequence[Attack]],
+    perturbations: Mapping[str, Perturbation],
     batches: Iterable[Batch],
     *,
     metric: Metric | Sequence[Metric],
@@ -133,7 +142,7 @@ def run(
 
 def plan(
     models: Mapping[str, Predict],
-    perturbations: Mapping[str, Attack | Sequence[Attack]],
+    perturbations: Mapping[str, Perturbation],
     black_box: bool,
 ) -> list[Crossing]:
     """Returns the crossings of a grid, the clean one first.
@@ -155,12 +164,9 @@ def plan(
     everyone = tuple(models)
     crossings = [Crossing("clean", None, None, everyone)]
     for label, given in perturbations.items():
-        for attack in given if isinstance(given, Sequence) else (given,):
-            if getattr(attack, "noise", False):
-                crossings.append(Crossing(label, attack, None, everyone))
-                continue
-            for source in models:
-                judges = everyone if black_box else (source,)
+        for attack, sources in _made_on(label, given, everyone):
+            for source in sources:
+                judges = everyone if black_box or source is None else (source,)
                 crossings.append(Crossing(label, attack, source, judges))
     seen = set()
     for crossing in crossings:
@@ -171,6 +177,19 @@ def plan(
             )
         seen.add(names)
     return crossings
+
+
+def _made_on(
+    label: str, given: Perturbation, models: tuple[str, ...]
+) -> Iterator[tuple[Attack, tuple[str | None, ...]]]:
+    """Yields the attacks of a label, each with the models that it is made on; None for noise."""
+    each = given.items() if isinstance(given, Mapping) else [(None, given)]
+    for own, several in each:
+        if own is not None and own not in models:
+            raise ValueError(f"{label!r} has attacks on {own!r}, which is none of the models.")
+        for attack in several if isinstance(several, Sequence) else (several,):
+            noise = getattr(attack, "noise", False)
+            yield attack, (None,) if noise else models if own is None else (own,)
 
 
 def _check(

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from medadv_jax.evaluate.grid import Evaluation, run
+from medadv_jax.evaluate.grid import Evaluation, Perturbation, run
 from medadv_jax.evaluate.subjects import members, read
 from medadv_jax.metrics import Metric, bootstrap
-from medadv_jax.types import Attack, Batch, Predict, PRNGKey
+from medadv_jax.types import Batch, Predict, PRNGKey
 
 INFO = ("task", "data", "defense", "ssim_target", "seed")
 """Keys of a row that an evaluation cannot know."""
@@ -19,7 +19,7 @@ INFO = ("task", "data", "defense", "ssim_target", "seed")
 def matrix(
     key: PRNGKey,
     models: Mapping[str, Predict],
-    perturbations: Mapping[str, Attack | Sequence[Attack]],
+    perturbations: Mapping[str, Perturbation],
     batches: Iterable[Batch],
     *,
     metric: Metric | Sequence[Metric],
@@ -46,7 +46,9 @@ def matrix(
       models: The models by name, callable pytrees from images to logits: what `models.bind` makes,
         or `jax.tree_util.Partial(apply, weights)` of a function of your own.
       perturbations: Attacks and noise by label; several attacks under one label are a sweep, say
-        over `eps`, and compile once. Unperturbed images are always evaluated besides.
+        over `eps`, and compile once. A mapping from names of models to attacks gives each its own,
+        say a universal perturbation that was fitted to it. Unperturbed images are always evaluated
+        besides.
       batches: The records, to be iterated over many times in the same order: `data.batches` of a
         data set, or `data.from_arrays`.
       metric: The score, such as `metrics.accuracy(num_classes)`, or several.
@@ -104,7 +106,8 @@ def rows(
     - `data_size`: how many records were judged.
     - `model`, `source`, `access`: who judged; on whom the examples were made (None for noise and
       clean images); "clean", "noise", "white" or "black".
-    - `eps`: value of the knob that makes the attack stronger, whatever that is called.
+    - `eps`: value of the knob that makes the attack stronger, whatever that is called; of a
+      universal perturbation the radius of its ball.
     - `score`, `score_low`, `score_high`: over all records, with its 95 % bootstrap interval. With a
       metric that pools, over all groups: per subject first, then the mean.
     - `drop`: `clean_score - score`; of a distance, whose small values are good, it is negative.

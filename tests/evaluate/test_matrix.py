@@ -100,6 +100,30 @@ def test_examples_are_made_once_for_each_source(monkeypatch, black_box, judged):
     assert len(pick(rows, access="noise")) == 3
 
 
+def test_each_model_may_have_attacks_of_its_own():
+    delta = 0.1 * np.sign(np.random.default_rng(0).normal(size=(SIDE, SIDE, 1)))
+    own = {
+        name: [
+            attacks.UniversalPerturbation(delta=sign * delta, scale=scale, eps=0.1)
+            for scale in (0.5, 1.0)
+        ]
+        for name, sign in (("m0", 1), ("m2", -1))
+    }
+    rows = matrix({"universal": own}, metric=metrics.accuracy(CLASSES))
+    made = [row for row in rows if row["access"] != "clean"]
+    assert len(made) == 2 * 2 * 3  # on m1 there is none; all three judge
+    assert {(row["source"], round(row["eps"], 6)) for row in made} == {
+        (name, eps) for name in own for eps in (0.05, 0.1)
+    }
+    (batch,) = batches(RECORDS)
+    for row in made:
+        attack = own[row["source"]][row["eps"] > 0.07]
+        assert row["access"] == ("white" if row["model"] == row["source"] else "black")
+        perturbed = np.clip(batch.images + attack.scale * attack.delta, 0, 1).astype(np.float32)
+        right = np.argmax(models()[row["model"]](perturbed), axis=-1) == batch.labels
+        assert row["score"] == pytest.approx(right.mean())
+
+
 def numbers(rows):
     """Returns what must not change: all but the times."""
     return [[v for k, v in row.items() if not k.endswith("seconds")] for row in rows]
@@ -282,6 +306,8 @@ def test_bad_input_is_refused():
         matrix({"clean": Shift(eps=0.1)})
     with pytest.raises(ValueError, match="Two perturbations are called 'shift' .* size 0.1"):
         matrix({"shift": [Shift(eps=0.1), Shift(eps=0.1, spread=1.0)]})
+    with pytest.raises(ValueError, match="'shift' has attacks on 'm9', which is none of"):
+        matrix({"shift": {"m9": Shift(eps=0.1)}})
     with pytest.raises(ValueError, match="the same order each time, but these do not"):
         matrix(shift, Shuffled(batches(8)))
     with pytest.raises(ValueError, match="the batches hold no record"):
