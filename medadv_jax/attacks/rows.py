@@ -92,6 +92,12 @@ def check_lengths(attack: Any, count: int) -> None:
                     f"{field.name} of {type(attack).__name__} is one value, shape (), or one for "
                     f"each of the {count} examples, shape ({count},): got {np.shape(part)}."
                 )
+            own = field.metadata.get("per_example") and hasattr(attack, "step") and not number
+            if own and part is not None and np.shape(part)[:1] != (count,):
+                raise ValueError(
+                    f"{field.name} of {type(attack).__name__} has a row for each of the {count} "
+                    f"examples, got {np.shape(part)}."
+                )
 
 
 def fold_in(keys: Any, number: int) -> Any:
