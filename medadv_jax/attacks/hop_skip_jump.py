@@ -55,8 +55,9 @@ class HopSkipJump:
     A step looks at a block of images at once, and all of them count in `forwards`: at noise, at
     points that part the way to the boundary evenly, at directions, or at strides of sizes 1, 1/2,
     1/4, … With `block=1` the way is halved, as in the paper: fewest queries, most steps. A block of
-    10 is many times as fast for about a tenth more queries. All that is read from the logits is
-    their largest: a model that hides its gradients or its scores gains nothing.
+    10 takes a tenth of the steps for 25 % (5 iterations) to 10 % (30) more queries. All that is
+    read from the logits is which is largest: a model that hides its gradients or its scores gains
+    nothing.
 
     `flat` says here that no start was found: the model had one answer to all noise. The clean image
     is returned then, unfooled. A walk may end at a class that is not the nearest: around the images
