@@ -21,7 +21,14 @@ from medadv_jax import attacks, data, evaluate, metrics, report
 
 Model = Literal["inception_v3", "inception_v4", "mobilenet"]
 Perturbation = Literal[
-    "gaussian_noise", "uniform_noise", "sign_noise", "fgsm", "pgd", "deepfool", "saliency_map"
+    "gaussian_noise",
+    "uniform_noise",
+    "sign_noise",
+    "fgsm",
+    "pgd",
+    "deepfool",
+    "saliency_map",
+    "universal",
 ]
 DataSet = Literal["lesion_phantom", "ham10000", "isic2017", "isic2019", "dermofit", "folder"]
 
@@ -31,8 +38,8 @@ class Config:
     """Trains skin-lesion classifiers, perturbs their test images, and reports what is left."""
 
     eps: float = 0.01
-    """Size of the perturbations: the largest change of a pixel for fgsm, pgd, uniform and sign
-    noise, the standard deviation of gaussian noise; in units of the pixel range [0, 1].
+    """Size of the perturbations: the largest change of a pixel for fgsm, pgd, universal, uniform
+    and sign noise, the standard deviation of gaussian noise; in units of the pixel range [0, 1].
     deepfool takes what it needs, saliency_map changes few pixels by any amount."""
     sweep: tuple[float, ...] = (0.0005, 0.001, 0.002, 0.004)
     """Further sizes, for the curves of score against eps."""
@@ -47,7 +54,8 @@ class Config:
         "deepfool",
         "saliency_map",
     )
-    """Noise and attacks."""
+    """Noise and attacks. universal is one perturbation for all images, fitted to each network on
+    the validation images."""
     data: DataSet = "lesion_phantom"
     """Data set; lesion_phantom is synthetic and needs no folder."""
     data_dir: pathlib.Path | None = None
@@ -145,10 +153,13 @@ def main(config: Config) -> list[dict[str, Any]]:
     test = source(config, "test")
     # Drawn at random even when all are taken: the report shows the first, of many classes then.
     test = test.take(config.limit or len(test), seed=config.seed)
+    made: dict[str, Any] = perturbations(config)
+    if "universal" in config.attacks:
+        made["universal"] = universal(config, nets)
     found = evaluate.run(
         jax.random.key(config.seed),
         {name: network.predict for name, network in nets.items()},
-        perturbations(config),
+        made,
         data.batches(test, config.batch_size, image_size=config.image_size),
         metric=scores(test.num_classes),
         cache=config.workdir / "cells",
@@ -198,7 +209,7 @@ def settings(config: Config, name: str) -> classifiers.Settings:
 
 
 def perturbations(config: Config) -> dict[str, list[Any]]:
-    """Returns the attacks and the noise by name, each with its sizes."""
+    """Returns the noise, and the attacks that nothing is fitted for, each with its sizes."""
     sizes = sorted({config.eps, *config.sweep})
     made = {
         "gaussian_noise": [attacks.GaussianNoise(sigma=eps) for eps in sizes],
@@ -209,7 +220,27 @@ def perturbations(config: Config) -> dict[str, list[Any]]:
         "deepfool": [attacks.DeepFool()],
         "saliency_map": [attacks.SaliencyMap(per_step=config.saliency_pairs)],
     }
-    return {name: made[name] for name in config.attacks}
+    return {name: made[name] for name in config.attacks if name in made}
+
+
+def universal(config: Config, nets: dict[str, trained.Trained]) -> dict[str, list[Any]]:
+    """Returns the universal perturbations of each network, fitted on the validation images."""
+    validation = data.batches(
+        source(config, "validation"), config.batch_size, image_size=config.image_size
+    )
+    fitted = lambda network, eps: (
+        attacks.fit_universal(
+            jax.random.key(config.seed),
+            attacks.FGSM(eps=eps / 4),
+            network.predict,
+            validation,
+            eps=eps,
+            target_rate=1.0,
+            progress=True,
+        ).perturbation
+    )
+    sizes = sorted({config.eps, *config.sweep})
+    return {name: [fitted(network, eps) for eps in sizes] for name, network in nets.items()}
 
 
 def scores(num_classes: int) -> tuple[metrics.Metric, ...]:

@@ -23,6 +23,7 @@ LINES = {
     "asma": "Adaptive steps towards a target map, as small as will do.",
     "deepfool": "The shortest way to the nearest class, by linearising the model again and again.",
     "saliencymap": "Sets the few values that matter most to their extreme.",
+    "universal": "One perturbation for all images, fitted to a network on other images than these.",
     "riciannoise": "The noise of magnitude MR images. What is black turns grey, in air most of "
     "all: where an image is mostly background, SSIM falls much faster under it than under Gaussian "
     "noise of the same σ.",

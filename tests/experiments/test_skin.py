@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from experiments import skin
-from medadv_jax import report
+from medadv_jax import attacks, report
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +99,20 @@ def test_another_eps_does_not_train_again(config, rows, monkeypatch):
         if row["perturbation"] == "fgsm" and row["eps"] == pytest.approx(0.002)
     ]
     assert same(again) == same(rows) != []
+
+
+def test_a_universal_perturbation_is_fitted_to_the_validation_images(config, rows, monkeypatch):
+    made, fit = [], attacks.fit_universal
+
+    def kept(*arguments, **options):
+        made.append((arguments[3].source.split, fit(*arguments, **options)))
+        return made[-1][1]
+
+    monkeypatch.setattr(attacks, "fit_universal", kept)
+    found = skin.main(dataclasses.replace(config, attacks=("universal",), name="universal"))
+    rows = [row for row in found if row["access"] != "clean" and row["metric"] == "accuracy"]
+    assert [split for split, _ in made] == ["validation"] * 2
+    assert [round(row["eps"], 6) for row in rows] == [0.002, 0.01]
+    for row, (_, fitted) in zip(rows, made, strict=True):
+        assert row["access"] == "white" and row["perturbation"] == "universal"
+        assert 0 < row["linf"] <= row["eps"] * (1 + 1e-5) and fitted.gradients > 0
