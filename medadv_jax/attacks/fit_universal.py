@@ -1,7 +1,7 @@
 """Fits one perturbation that fools a model on as many images as it can."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -111,6 +111,7 @@ def fit_universal(
     [False  True  True  True]
     """
     _check(eps, norm, target_rate, epochs, target)
+    _check_batches(batches)
     if together is None:
         together = not getattr(attack, "minimal", False)
     if getattr(attack, "random_start", False):
@@ -142,3 +143,13 @@ def _check(eps: Any, norm: Norm, target_rate: Any, epochs: int, target: int | No
     checks.count("epochs", epochs)
     if target is not None:
         checks.count("target", target, 0)
+
+
+def _check_batches(batches: Iterable[Batch]) -> None:
+    """Raises ValueError for batches that cannot be iterated over again, or that never end."""
+    once = isinstance(batches, Iterator)
+    if once or getattr(batches, "epochs", 1) is None:
+        raise ValueError(
+            f"Batches are iterated over many times, got {'an iterator' if once else 'endless ones'}"
+            ": give a list, or `data.batches` of one epoch."
+        )

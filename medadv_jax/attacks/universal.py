@@ -70,10 +70,8 @@ class UniversalPerturbation:
                 f"{np.abs(delta).max():g}; one made for images of 0 to 255 is divided by 255."
             )
         if self.eps is not None and not isinstance(self.eps, Tracer):
-            largest = float(jax.vmap(lambda one: norms.length(one, self.norm))(delta).max())
-            checks.at_most(
-                f"The {self.norm} norm of delta", largest / (1 + ROUNDING), "eps", self.eps
-            )
+            largest = max(float(norms.length(one, self.norm)) for one in delta) / (1 + ROUNDING)
+            checks.at_most(f"The {self.norm} norm of delta", largest, "eps", self.eps)
 
     def max_steps(self, shape: tuple[int, ...]) -> int:
         """Returns 0: all is done in `init`."""

@@ -307,3 +307,33 @@ def test_a_fit_that_cannot_be_is_refused(key):
         fit(key, attacks.DeepFool(), model, images, 1 - labels, eps=0.1)
     with pytest.raises(ValueError, match="untargeted"):
         fit(key, attacks.DeepFool(), model, images, labels, eps=0.1, target=1)
+    for batches, kind in ((iter([]), "an iterator"), (Endless(), "endless ones")):
+        with pytest.raises(ValueError, match=f"many times, got {kind}"):
+            attacks.fit_universal(key, attacks.DeepFool(), model, batches, eps=0.1)
+
+
+class Endless(list):
+    """Batches without an end, as `data.batches` makes them."""
+
+    epochs = None
+
+
+def test_only_a_region_is_perturbed_and_a_part_stands_among_others(key):
+    model, images = toy.mlp(3), toy.images(4, 6, (4, 3, 3))
+    labels = toy.predictions(model, images)
+    universal = attacks.UniversalPerturbation(delta=jnp.full((4, 3, 3), 0.1))
+    mask = jnp.broadcast_to(jnp.arange(4)[None, :, None] < 2, (6, 4, 3))
+    inside = attacks.run(attacks.Region(attack=universal, mask=mask), key, model, images, labels)
+    expected = images + 0.1 * mask[..., None]
+    np.testing.assert_allclose(inside.images, expected, atol=1e-6)
+    every = attacks.WorstCase(attacks=(universal, attacks.FGSM(eps=0.3)))
+    alone = attacks.run(universal, key, model, images, labels)
+    assert (attacks.run(every, key, model, images, labels).success >= alone.success).all()
+
+
+def test_an_attack_on_label_maps_meets_them_one_by_one(key):
+    model, images = toy.segmenter(1), toy.images(2, 4, (6, 6, 1), low=0.0, high=1.0)
+    labels = toy.predictions(model, images)
+    dag = attacks.DAG(gamma=0.1, steps=30, foreground_only=False)
+    found = fit(key, dag, model, images, labels, 4, eps=0.4, target_rate=1, epochs=1)
+    assert found.rate > 0.5 and found.gradients > 4
