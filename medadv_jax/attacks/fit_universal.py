@@ -51,20 +51,23 @@ def fit_universal(
 ) -> UniversalFit:
     r"""Fits a universal perturbation: one v within eps that fools the model on most images.
 
-    In passes over the images, and until the fooling rate is reached, an attack changes v so that it
-    fools what still stands, and the changed v is projected onto the ball:
-    $$v \leftarrow \Pi_\epsilon(v + \Delta v), \qquad f(\mathrm{clip}(x + v + \Delta v)) \neq y.$$
+    In passes over the images, and until the fooling rate is reached, an attack changes v, and the
+    changed v is projected onto the ball: $$v \leftarrow \Pi_\epsilon(v + \Delta v).$$
 
     Image by image (`together=False`) and with `DeepFool()` this is the algorithm of
-    Moosavi-Dezfooli et al.: the least change for one image after another, in an order drawn anew
-    for each pass (here: within each batch), dropped where the attack has not fooled. `Δv` is a
-    change of v and not, as in ART, what is left of it after this image was clipped, which takes
-    from v what a white or a black pixel cannot show. Batch by batch (`together=True`) the attack
-    climbs the mean loss of all images of a batch that stand: with `FGSM(eps=a)` one step of length
-    a for each batch, the stochastic gradient method of Shafahi et al. (who bound the loss of an
-    image that is fooled; here it has none); with `PGD` several, inside the attack's own ball around
-    v. Fewer gradients are needed, and segmenters can be met. Which attack, and how far it may lead
-    v at once, is free in both; a random start is not taken, since v goes on from where it is.
+    Moosavi-Dezfooli et al.: the least change that fools, for one image after another that still
+    stands, in an order drawn anew for each pass (here: within each batch), dropped where the attack
+    has not fooled. `Δv` is a change of v and not, as in ART, what is left of it after this image
+    was clipped, which takes from v what a white or a black pixel cannot show.
+
+    Batch by batch (`together=True`) the attack climbs the mean loss of a batch: with `FGSM(eps=a)`
+    one step of length a for each batch, the stochastic gradient method of Shafahi et al. (who bound
+    the loss of an image, so that none outweighs the others: `loss` may do so); with `PGD` several,
+    inside the attack's own ball around v. Images that are fooled already are climbed on too: v then
+    fools more images that it has not seen. It needs fewer gradients, and meets segmenters too.
+
+    Which attack, and how far it may lead v at once, is free in both; a random start is not taken,
+    since v goes on from where it is.
 
     The fooling rate is a part of the images that were right: those whose label v takes away. The
     authors count every image whose prediction changes: label the batches with the predictions for

@@ -79,15 +79,18 @@ def whole_pass(
 
 
 def _visit(task: Task, key: Any, state: State, batch: Batch, base: np.ndarray) -> State:
-    """Changes the perturbation so that it fools what still stands of some images."""
+    """Changes the perturbation so that it fools some images, one only if it still stands."""
     images, labels = jnp.asarray(batch.images, jnp.float32), jnp.asarray(batch.labels, jnp.int32)
-    count = int(np.sum(batch.mask))
+    count, counts = int(np.sum(batch.mask)), jnp.asarray(base)
     shared = Shared(task.predict, images)
-    labels, targets = _standing(shared, state.delta, labels, base, task.target)
-    state = state._replace(forwards=state.forwards + count)
-    if not (labels >= 0).any():
-        return state
-    result = run(task.attack, key, shared, shifted(state.delta)[None], labels, targets)
+    if not task.together:
+        counts = _standing(shared, state.delta, labels, counts, task.target)
+        state = state._replace(forwards=state.forwards + count)
+        if not counts.any():
+            return state
+    only = lambda classes: as_label(jnp.where(counts, classes, -1))
+    targets = None if task.target is None else only(task.target)
+    result = run(task.attack, key, shared, shifted(state.delta)[None], only(labels), targets)
     forwards = 2 + int(result.forwards[0])  # the two looks of the engine
     state = state._replace(
         gradients=state.gradients + count * int(result.gradients[0]),
@@ -105,25 +108,19 @@ def fooling_rate(task: Task, state: State, bases: list[np.ndarray]) -> tuple[Sta
     for batch, base in zip(task.batches, bases, strict=True):
         shared = Shared(task.predict, jnp.asarray(batch.images, jnp.float32))
         labels = jnp.asarray(batch.labels, jnp.int32)
-        labels, _ = _standing(shared, state.delta, labels, base, task.target)
-        kept += int((labels >= 0).sum())
+        kept += int(_standing(shared, state.delta, labels, jnp.asarray(base), task.target).sum())
         spent += int(np.sum(batch.mask))
     total = sum(int(base.sum()) for base in bases)
     return state._replace(forwards=state.forwards + spent), (total - kept) / total
 
 
 @jax.jit
-def _standing(shared: Shared, delta: Any, labels: Any, base: Any, target: Any) -> tuple[Any, Any]:
-    """Returns the labels, and the targets, of what counts and still stands; -1 elsewhere.
-
-    Both are labels of the perturbation, see `as_label`.
-    """
-    logits, labels, base = shared(shifted(delta)[None]), as_label(labels), as_label(base)
-    aims = labels if target is None else jnp.full_like(labels, target)
-    stands = right(logits, labels) if target is None else ~right(logits, aims)
-    stands = base & (stands | ~jnp.isfinite(logits).all(axis=-1))
-    only = lambda classes: jnp.where(stands, classes, -1)
-    return only(labels), None if target is None else only(aims)
+def _standing(shared: Shared, delta: Any, labels: Any, base: Any, target: Any) -> Any:
+    """Returns what counts and is not yet what the perturbation is to make of it, as labels are."""
+    logits = shared(shifted(delta)[None]).reshape(*labels.shape, -1)
+    aims = None if target is None else jnp.full_like(labels, target)
+    stands = right(logits, labels) if aims is None else ~right(logits, aims)
+    return base & (stands | ~jnp.isfinite(logits).all(axis=-1))
 
 
 @partial(jax.jit, static_argnames="norm")

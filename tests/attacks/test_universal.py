@@ -127,6 +127,20 @@ def test_it_is_that_of_the_best_pass(key):
     assert success.mean() == pytest.approx(found.rate)
 
 
+def test_together_what_is_fooled_is_climbed_on(key):
+    """Else the perturbation turns to the other class as soon as the first image is fooled."""
+    model = toy.linear(2, SHAPE, 2)
+    best = towards_the_other_class(model, "linf")
+    middle = np.full(SHAPE, 0.5)  # where the two classes meet
+    images = jnp.asarray(np.stack([middle - 0.01 * best, middle + 0.2 * best]), jnp.float32)
+    labels = toy.predictions(model, images)
+    assert labels.tolist() == [0, 1]
+    options = dict(eps=0.03, target_rate=1, epochs=5)
+    found = fit(key, attacks.FGSM(eps=0.01), model, images, labels, **options)
+    np.testing.assert_allclose(found.perturbation.delta, 0.03 * best, atol=1e-6)
+    assert found.rates[1:] == (0.5,) * 4
+
+
 def test_a_random_start_is_not_taken(key):
     model, images, labels, _, eps = of_one_class("linf")
     found = [
@@ -168,10 +182,10 @@ def test_other_images_weights_and_sizes_compile_nothing():
 def test_what_it_costs_is_counted_image_by_image(key):
     model, images, labels, _, _ = of_one_class("linf")
     options = dict(eps=1e-6, target_rate=1, epochs=1)
-    # 13 images: the clean look, that before the step, the engine's two, and that of the rate
+    # 13 images: the clean look, the engine's two, and that of the rate
     found = fit(key, attacks.FGSM(eps=0.01), model, images, labels, **options)
-    assert (found.gradients, found.forwards) == (13, 13 * 5)
-    # one step that moves, one that sees that it is enough, for each image by itself
+    assert (found.gradients, found.forwards) == (13, 13 * 4)
+    # each by itself: whether it stands; one step that moves, one that sees that it is enough
     found = fit(key, attacks.DeepFool(), model, images, labels, **options)
     assert (found.gradients, found.forwards) == (13 * 2, 13 * 5)
 
