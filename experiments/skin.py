@@ -16,20 +16,10 @@ from typing import Any, Literal
 import jax
 import rich
 
-from experiments import classifiers, command, provenance, trained
-from medadv_jax import attacks, data, evaluate, metrics, report
+from experiments import classifiers, command, provenance, skin_attacks, trained
+from medadv_jax import data, evaluate, metrics, report
 
 Model = Literal["inception_v3", "inception_v4", "mobilenet"]
-Perturbation = Literal[
-    "gaussian_noise",
-    "uniform_noise",
-    "sign_noise",
-    "fgsm",
-    "pgd",
-    "deepfool",
-    "saliency_map",
-    "universal",
-]
 DataSet = Literal["lesion_phantom", "ham10000", "isic2017", "isic2019", "dermofit", "folder"]
 
 
@@ -38,14 +28,14 @@ class Config:
     """Trains skin-lesion classifiers, perturbs their test images, and reports what is left."""
 
     eps: float = 0.01
-    """Size of the perturbations: the largest change of a pixel for fgsm, pgd, universal, uniform
-    and sign noise, the standard deviation of gaussian noise; in units of the pixel range [0, 1].
-    deepfool takes what it needs, saliency_map changes few pixels by any amount."""
+    """Size of the perturbations: the largest change of a pixel, of gaussian noise its standard
+    deviation; in units of the pixel range [0, 1]. deepfool, carlini_wagner, ead, lbfgs, fab and
+    hop_skip_jump take what they need, saliency_map changes few pixels by any amount."""
     sweep: tuple[float, ...] = (0.0005, 0.001, 0.002, 0.004)
     """Further sizes, for the curves of score against eps."""
     models: tuple[Model, ...] = ("inception_v3", "inception_v4", "mobilenet")
     """Networks to train and to attack; each is also attacked with the examples of the others."""
-    attacks: tuple[Perturbation, ...] = (
+    attacks: tuple[skin_attacks.Perturbation, ...] = (
         "gaussian_noise",
         "uniform_noise",
         "sign_noise",
@@ -54,8 +44,8 @@ class Config:
         "deepfool",
         "saliency_map",
     )
-    """Noise and attacks. universal is one perturbation for all images, fitted to each network on
-    the validation images."""
+    """Noise and attacks. autoattack is the field's standard estimate of robust accuracy; universal
+    is one perturbation for all images, fitted to each network on the validation images."""
     data: DataSet = "lesion_phantom"
     """Data set; lesion_phantom is synthetic and needs no folder."""
     data_dir: pathlib.Path | None = None
@@ -79,7 +69,7 @@ class Config:
     limit: int | None = 128
     """Most test images to evaluate, drawn at random; None for all."""
     pgd_steps: int = 10
-    """Steps of pgd, each eps/4 long."""
+    """Steps of pgd and bim, each eps/4 long, and of mim."""
     saliency_pairs: int = 4
     """Pairs of features that saliency_map changes by one look at the gradients; 1 as published."""
     seed: int = 0
@@ -122,9 +112,6 @@ SUBJECTS = {
 }
 """What the images of a data set are of, for the title of the report."""
 
-EARLY = ("pgd", "deepfool", "saliency_map")
-"""Those of `perturbations` that stop when they have fooled and leave alone what is wrong before."""
-
 PRESETS = {
     "quick": Config(),
     "paper": Config(
@@ -153,13 +140,14 @@ def main(config: Config) -> list[dict[str, Any]]:
     test = source(config, "test")
     # Drawn at random even when all are taken: the report shows the first, of many classes then.
     test = test.take(config.limit or len(test), seed=config.seed)
-    made: dict[str, Any] = perturbations(config)
-    if "universal" in config.attacks:
-        made["universal"] = universal(config, nets)
+    predicts = {name: network.predict for name, network in nets.items()}
+    validation = data.batches(
+        source(config, "validation"), config.batch_size, image_size=config.image_size
+    )
     found = evaluate.run(
         jax.random.key(config.seed),
-        {name: network.predict for name, network in nets.items()},
-        made,
+        predicts,
+        skin_attacks.perturbations(config, predicts, validation),
         data.batches(test, config.batch_size, image_size=config.image_size),
         metric=scores(test.num_classes),
         cache=config.workdir / "cells",
@@ -208,41 +196,6 @@ def settings(config: Config, name: str) -> classifiers.Settings:
     )
 
 
-def perturbations(config: Config) -> dict[str, list[Any]]:
-    """Returns the noise, and the attacks that nothing is fitted for, each with its sizes."""
-    sizes = sorted({config.eps, *config.sweep})
-    made = {
-        "gaussian_noise": [attacks.GaussianNoise(sigma=eps) for eps in sizes],
-        "uniform_noise": [attacks.UniformNoise(eps=eps) for eps in sizes],
-        "sign_noise": [attacks.SignNoise(eps=eps) for eps in sizes],
-        "fgsm": [attacks.FGSM(eps=eps) for eps in sizes],
-        "pgd": [attacks.PGD(eps=eps, steps=config.pgd_steps, until_fooled=True) for eps in sizes],
-        "deepfool": [attacks.DeepFool()],
-        "saliency_map": [attacks.SaliencyMap(per_step=config.saliency_pairs)],
-    }
-    return {name: made[name] for name in config.attacks if name in made}
-
-
-def universal(config: Config, nets: dict[str, trained.Trained]) -> dict[str, list[Any]]:
-    """Returns the universal perturbations of each network, fitted on the validation images."""
-    validation = data.batches(
-        source(config, "validation"), config.batch_size, image_size=config.image_size
-    )
-    fitted = lambda network, eps: (
-        attacks.fit_universal(
-            jax.random.key(config.seed),
-            attacks.FGSM(eps=eps / 4),
-            network.predict,
-            validation,
-            eps=eps,
-            target_rate=1.0,
-            progress=True,
-        ).perturbation
-    )
-    sizes = sorted({config.eps, *config.sweep})
-    return {name: [fitted(network, eps) for eps in sizes] for name, network in nets.items()}
-
-
 def scores(num_classes: int) -> tuple[metrics.Metric, ...]:
     """Returns the scores of a row; the first is the one that figures and words are about."""
     return (
@@ -281,7 +234,7 @@ def _report(
         examples=evaluate.examples(found),
         recalls=report.recalls(evaluate.parts(found), test),
         splits=report.sizes(sources),
-        early=[name for name in EARLY if name in config.attacks],
+        early=[name for name in skin_attacks.EARLY if name in config.attacks],
         eps=config.eps,
         reproduce=provenance.facts(
             ["-m", "experiments.skin", *command.words(config, PRESETS)], config.seed

@@ -1,10 +1,11 @@
 import dataclasses
 import json
 import sys
+import typing
 
 import pytest
 
-from experiments import skin
+from experiments import skin, skin_attacks
 from medadv_jax import attacks, report
 
 
@@ -37,7 +38,7 @@ def test_there_is_a_row_for_everything(config, rows):
     assert all(set(row) == set(report.KEYS) for row in rows)
     found = {(row["model"], row["source"], row["perturbation"], row["eps"]) for row in rows}
     expected = {(model, None, "clean", None) for model in config.models}
-    for name, made in skin.perturbations(config).items():
+    for name, made in skin_attacks.perturbations(config, {}, []).items():
         for attack in made:
             size = attack.size and float(getattr(attack, attack.size))
             sources = [None] if name.endswith("noise") else config.models
@@ -80,13 +81,14 @@ def test_files(config, rows):
 
 
 def test_those_that_stop_early_are_known(config):
-    every = dataclasses.replace(config, attacks=skin.Config().attacks)
-    early = [
+    names = set(typing.get_args(skin_attacks.Perturbation)) - {"universal"}
+    every = dataclasses.replace(config, attacks=tuple(names))
+    early = {
         name
-        for name, made in skin.perturbations(every).items()
-        if getattr(made[0], "minimal", False) or getattr(made[0], "until_fooled", False)
-    ]
-    assert early == list(skin.EARLY)
+        for name, (made, *_) in skin_attacks.perturbations(every, {}, []).items()
+        if getattr(made, "minimal", False) or getattr(made, "until_fooled", name == "autoattack")
+    }
+    assert early == set(skin_attacks.EARLY)
 
 
 def test_another_eps_does_not_train_again(config, rows, monkeypatch):
