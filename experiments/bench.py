@@ -61,6 +61,8 @@ class Config:
     """As for experiments.skin."""
     epochs: int = 8
     """As for experiments.skin."""
+    batch_size: int = 64
+    """As for experiments.skin; attacks meet all images at once."""
     seed: int = 0
     """Of the network, of the choice of images, and of our attacks."""
     workdir: pathlib.Path = pathlib.Path("runs/skin")
@@ -93,6 +95,7 @@ class Config:
             width=self.width,
             depth=self.depth,
             epochs=(self.epochs,),
+            batch_size=self.batch_size,
             seed=self.seed,
             workdir=self.workdir,
         )
