@@ -40,8 +40,9 @@ class APGD:
     length, at first a fifth of all; from checkpoints after every 4 % of the steps on, two thirds of
     as many as differ at the best image. Where that has become sparser by 5 %, the attack goes back
     to it with a long step, else the step is divided by 1.5. The projection is onto the ball and
-    [0, 1] together. (Where the best change is in one pixel, as for a linear model, it needs up to
-    1.5 of the exact distance; `FAB` finds that.)
+    [0, 1] together. The last step is not theirs: it spends all of eps on the pixels that are
+    steepest at the best image, which is exact where the model is linear. (Theirs spreads over more
+    pixels than the few that are best there, and needs up to 1.5 of the exact distance.)
 
     It returns the best image that it has seen: the one with the fewest pixels that withstand (a
     class is one pixel), of several the one with the highest loss.
@@ -171,6 +172,7 @@ class APGD:
             state = apgd_l1.opened(state, now.first, fresh)
             state, gradient = apgd_l1.checkpoint(state, look.gradient, now.window)
             moved = apgd_l1.move(state, gradient, radius)
+            moved = jnp.where(now.next_last, apgd_l1.corner(state, radius), moved)
             best = apgd_l1.project(state.image, state.clean, next_radius)
         else:
             state, gradient = checkpoint(state, look.gradient, now.window, self.rho)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from medadv_jax.attacks import norms
 from medadv_jax.attacks.apgd_state import APGDState
 from medadv_jax.types import Image, PRNGKey
 
@@ -95,6 +96,11 @@ def move(state: APGDState, gradient: Image, radius: Any) -> Image:
     signs = jnp.where(steep >= least, jnp.sign(gradient), 0)
     step = state.length * radius * signs / jnp.maximum(jnp.sum(jnp.abs(signs)), 1)
     return project(state.current + step, state.clean, radius)
+
+
+def corner(state: APGDState, radius: Any) -> Image:
+    """Returns where the last step goes: the highest point for the slope at the best image."""
+    return norms.ascend(state.clean, state.slope, radius, "l1")
 
 
 def differing(image: Image, clean: Image) -> Float[Array, ""]:

@@ -17,6 +17,7 @@ class Plan(NamedTuple):
     Attributes:
       first: Whether a stage starts here.
       last: Whether a stage ends here, so that no step follows.
+      next_last: Whether the step from here is the last of its stage.
       factor: Radius of this stage in units of eps.
       window: Steps since the checkpoint before, at a checkpoint; else 0.
       after: The look at which the next stage starts; of the last stage, the number of all looks.
@@ -25,6 +26,7 @@ class Plan(NamedTuple):
 
     first: Any
     last: Any
+    next_last: Any
     factor: Any
     window: Any
     after: Any
@@ -74,7 +76,8 @@ def plan(steps: int, stages: Stages, norm: str = "linf") -> Plan:
         lengths = dict(zip(np.cumsum(each), each, strict=True))
         for number in range(count + 1):
             window = lengths.get(number, 0)
-            looks.append((number == 0, number == count, factor, window, end, coming))
-    kinds = (bool, bool, np.float32, np.int32, np.int32, np.float32)
+            place = number == 0, number == count, number == count - 1
+            looks.append((*place, factor, window, end, coming))
+    kinds = (bool, bool, bool, np.float32, np.int32, np.int32, np.float32)
     columns = zip(*looks, strict=True)
     return Plan(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))

@@ -79,8 +79,8 @@ def test_checkpoints_follow_how_sparse_the_best_image_is(key):
     assert windows(100, "l1") == [4] * 25 and windows(10, "l1") == [1] * 10
 
 
-@pytest.mark.parametrize("num_classes", [2, 3])
-def test_it_never_succeeds_within_the_distance_inside_the_box_and_soon_beyond_it(num_classes, key):
+@pytest.mark.parametrize("num_classes", [2, 3, 10])
+def test_it_succeeds_exactly_beyond_the_distance_inside_the_box(num_classes, key):
     model = toy.linear(num_classes, SHAPE, num_classes)
     images = toy.images(1, 12, SHAPE)
     labels = toy.predictions(model, images)
@@ -94,10 +94,9 @@ def test_it_never_succeeds_within_the_distance_inside_the_box_and_soon_beyond_it
     every = jax.vmap(jax.vmap(exact, (None, None, 0)), (0, 0, None))
     distances = jax.jit(every)(images, labels, jnp.arange(num_classes))
     targets = distances.argmin(axis=1).astype(jnp.int32)
-    # the best change is in one pixel, and its steps are never that sparse
-    for factor in (0.98, 1.5):
+    for factor in (0.98, 1.02):
         attack = attacks.APGD(
-            eps=factor * distances.min(axis=1), norm="l1", steps=100, loss=losses.margin
+            eps=factor * distances.min(axis=1), norm="l1", steps=10, loss=losses.margin
         )
         result = attacks.run(attack, key, model, images, labels, targets)
         assert (result.success == (factor > 1)).all()
