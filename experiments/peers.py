@@ -138,7 +138,7 @@ def autoattack(eps: float, norm: str, num_classes: int) -> Peer:
 
     def run(model: Any, images: Any, labels: Any) -> Any:
         kind = importlib.import_module("pyautoattack.autoattack").AutoAttack
-        attack = kind(model, norm=norm.capitalize(), eps=eps, device="cpu", verbose=False)
+        attack = kind(model, norm=norm.capitalize(), eps=eps, device="cpu", seed=0)
         classes = min(9, num_classes - 1)  # with more it stops at an index error
         attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = classes
         return attack.run_standard_evaluation(images, labels, batch_size=len(images))[0]

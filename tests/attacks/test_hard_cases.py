@@ -26,7 +26,7 @@ def test_images_of_one_pixel_three_of_them_and_the_whole_range(name, key):
     images = jnp.array([0.0, 0.5, 1.0]).reshape(3, 1, 1, 1)
     labels = toy.predictions(model, images)
     targets = (labels + 1) % 4 if row.targeted else None
-    attack = row.attack
+    attack = toy.fitted(row.attack, (1, 1, 1))
     if attack.size == "eps":
         attack = dataclasses.replace(attack, eps=1.0)
     if name in TOO_SMALL:

@@ -38,7 +38,8 @@ def left_half(image, label):
 def test_changes_nothing_outside_and_something_inside(name):
     row = tables.ATTACKS[name]
     model, images, labels, targets = setting(row.dense, row.targeted)
-    attack = attacks.Region(attack=row.attack, mask=regions())
+    inside = toy.fitted(row.attack, images.shape[1:])
+    attack = attacks.Region(attack=inside, mask=regions())
     result = attacks.run(attack, KEYS, model, images, labels, targets)
     changed = (result.images != images).any(-1)
     assert not (changed & ~regions()).any()

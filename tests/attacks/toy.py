@@ -152,3 +152,10 @@ def size_of(change, norm):
     if norm == "linf":
         return np.abs(flat).max(1)
     return np.sqrt((flat**2).sum(1)) if norm == "l2" else np.abs(flat).sum(1)
+
+
+def fitted(attack, shape):
+    """An attack, its universal perturbation repeated or cut to the shape of an image."""
+    if not hasattr(attack, "delta"):
+        return attack
+    return dataclasses.replace(attack, delta=np.resize(attack.delta, shape))
