@@ -164,6 +164,8 @@ class APGD:
         whole = plan(self.steps, self.stages, self.norm)
         now = Plan(*(jnp.asarray(column)[state.number] for column in whole))
         look = self._look(predict, state)
+        still = useless(look.gradient)
+        look = look._replace(gradient=jnp.where(still, 0, look.gradient))
         state = record(state, look, now.first, self.keep == "loss")
         radius, next_radius = self.eps * now.factor, self.eps * now.next_factor
         # the best image opens the next stage; of the last stage nothing more is asked
@@ -178,8 +180,11 @@ class APGD:
             state, gradient = checkpoint(state, look.gradient, now.window, self.rho)
             moved = move(state, gradient, radius, now.first, self.norm)
             best = norms.project(state.image, state.clean, next_radius, self.norm)
-        more, still = now.after < whole.first.size, useless(gradient)
-        ended = now.last | still | (look.hit & (more | self.until_fooled))
+        # from a plateau the next checkpoint leads back to the best image, unless that lies on it
+        idle = norms.length(moved - state.current, "linf") <= norms.IDLE
+        stuck = still & useless(state.slope) & idle
+        more = now.after < whole.first.size
+        ended = now.last | stuck | (look.hit & (more | self.until_fooled))
         return state._replace(
             done=ended & ~more,
             flat=state.flat | (still & ~look.hit),

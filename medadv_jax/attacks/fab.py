@@ -73,9 +73,10 @@ class FAB:
     The authors compute the gradients of all classes, those with an `aim` by one of the difference,
     as is done here. Their code has no final search, that of the paper. With a target they count any
     wrong class; that is an `aim` here, and with a target only the target is a success, so that the
-    boundary to the class that is highest at the moment is looked at. Their `eps` is only the radius
-    of random starts; the attack goes on inside it. adv-lib and torchattacks follow them; ART's
-    AutoAttack has DeepFool in place of FAB.
+    boundary to the class that is highest at the moment is looked at. Their `eps` is the radius
+    of random starts, and what is found beyond it is given up in the end, but the attack goes on
+    inside it. adv-lib and torchattacks follow them; ART's AutoAttack has DeepFool in place of FAB.
+    Where no boundary is seen the walk leads back towards the clean image (`flat`).
 
     Args:
       alpha_max: Most weight of the way from the clean image.
@@ -177,8 +178,7 @@ class FAB:
         slope, gap, seen = nearest_boundary(logits[state.rivals] - logits[below], slopes, self.norm)
         searching = state.number >= self.steps
         point = jnp.where(searching, secant(state, logits), self._walk(state, slope, gap))
-        flat = ~seen & ~searching
-        point = jnp.where(flat, state.current, point)
+        flat = ~seen & ~searching  # then the walk leads back to the clean image
         return self._judged(predict(point), point, state, flat)
 
     def _walk(self, state: FABState, slope: Image, gap: Any) -> Image:
@@ -193,7 +193,8 @@ class FAB:
 
     def _judged(self, logits: Any, point: Image, state: FABState, flat: Any) -> FABState:
         """Returns the state after a look at the next image."""
-        hit = fooled(logits, state.label, state.target) & ~flat
+        hit = fooled(logits, state.label, state.target)
+        stuck = flat & (norms.length(point - state.current, "linf") <= norms.IDLE)
         size = norms.length(point - state.clean, self.norm)
         closer = hit & (size < state.distance)
         found = jnp.where(closer, point, state.nearest)
@@ -206,7 +207,7 @@ class FAB:
         over = (number >= self.max_steps(point.shape)) | (~walking & (distance == jnp.inf))
         return state._replace(
             image=jnp.where(inside, found, state.clean),
-            done=flat | over | (inside if self.eps is not None else False),
+            done=stuck | over | (inside if self.eps is not None else False),
             flat=state.flat | flat,
             current=jnp.where(number == self.steps, state.clean, onward),
             nearest=found,

@@ -11,6 +11,8 @@ from optax import projections
 
 from medadv_jax.types import Image, PRNGKey
 
+IDLE = 1e-6
+"""A step that moves no pixel by more leads nowhere: it is the rounding of a projection."""
 TINY = 1e-12
 """Floor of a norm that is divided by; the smallest pixel change is far above it."""
 

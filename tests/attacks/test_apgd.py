@@ -267,6 +267,15 @@ def test_trap_no_direction_is_no_noise(key):
     assert (result.images == images).all() and result.flat.all() and (result.steps == 1).all()
 
 
+@pytest.mark.parametrize("loss", ["ce", "dlr"])
+@pytest.mark.parametrize("norm, eps", [("linf", 0.1), ("l2", 0.4)])
+def test_a_first_step_onto_a_plateau_is_not_the_end(loss, norm, eps, key):
+    images = toy.images(0, 8, (4, 4, 1), low=0.48, high=0.5)
+    attack = attacks.APGD(eps=eps, norm=norm, loss=loss, until_fooled=True)
+    result = attacks.run(attack, key, toy.tent, images, jnp.zeros(8, int))
+    assert result.success.all() and result.flat.any() and (result.gradients < 101).all()
+
+
 def test_trap_the_default_is_a_hundred_steps():
     # torchattacks has 10, which is another attack
     assert attacks.APGD(eps=0.1).steps == 100 and attacks.APGD(eps=0.1).rho == 0.75

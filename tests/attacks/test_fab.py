@@ -238,3 +238,10 @@ def test_labels_are_classes_and_an_aim_is_no_target(key):
         dense = toy.images(0, 2, (6, 6, 1))
         segmenter = toy.segmenter(0)
         attacks.run(attacks.FAB(), key, segmenter, dense, toy.predictions(segmenter, dense))
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_from_a_plateau_the_walk_leads_back(norm, key):
+    images = toy.images(0, 8, (4, 4, 1), low=0.48, high=0.5)
+    result = attacks.run(attacks.FAB(norm=norm), key, toy.tent, images, jnp.zeros(8, int))
+    assert result.success.all() and result.flat.any()

@@ -154,6 +154,18 @@ def size_of(change, norm):
     return np.sqrt((flat**2).sum(1)) if norm == "l2" else np.abs(flat).sum(1)
 
 
+@jax.tree_util.Partial
+def tent(images):
+    """Three classes by the mean: class 1 leads from .5325 to .5405, and from .557 on all is flat.
+
+    At its foot the tent rises slowly, so that from there its top seems farther than it is.
+    """
+    mean = images.mean((1, 2, 3)) - 0.5
+    rise = jnp.where(mean < 0.01, mean - 0.1, 4 * mean - 0.13)
+    own = jnp.maximum(jnp.where(mean < 0.04, rise, 2.43 - 60 * mean), -1)
+    return jnp.stack([jnp.zeros_like(own), own, jnp.full_like(own, -3)], -1)
+
+
 def fitted(attack, shape):
     """An attack, its universal perturbation repeated or cut to the shape of an image."""
     if not hasattr(attack, "delta"):
