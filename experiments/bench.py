@@ -20,12 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import rich
+import rich.markup
 import rich.table
 
 from experiments import command, skin
 from experiments.contests import CONTESTS, Budget, Contest
 from experiments.cost import Cost
-from medadv_jax import attacks, data, metrics
+from medadv_jax import attacks, data
 from medadv_jax.attacks import judge
 from medadv_jax.evaluate.clock import Clock
 from medadv_jax.report import files
@@ -43,6 +44,8 @@ class Config:
     """Radius of the L2 balls."""
     steps: int = 200
     """Steps of one search of carlini_wagner and ead; 1000 as published."""
+    walk: int = 10
+    """Iterations of hop_skip_jump; 64 as published."""
     queries: int = 1000
     """Queries of square; 5000 as published. autoattack has its own 5000."""
     limit: int = 32
@@ -76,6 +79,7 @@ class Config:
             (0 < self.eps <= 1, f"--eps is in (0, 1]; got {self.eps}"),
             (self.eps_l2 > 0, f"--eps-l2 is positive; got {self.eps_l2}"),
             (self.steps >= 1, f"--steps is at least 1; got {self.steps}"),
+            (self.walk >= 1, f"--walk is at least 1; got {self.walk}"),
             (self.queries >= 1, f"--queries is at least 1; got {self.queries}"),
             (self.limit >= 1, f"--limit is at least 1; got {self.limit}"),
             (
@@ -115,7 +119,9 @@ def main(config: Config) -> list[dict[str, Any]]:
     """
     predict = skin.networks(config.trained())[config.model].predict
     images, labels, num_classes = chosen(config, predict)
-    budget = Budget(config.eps, config.eps_l2, config.steps, config.queries, num_classes)
+    budget = Budget(
+        config.eps, config.eps_l2, config.steps, config.walk, config.queries, num_classes
+    )
     folder = config.workdir / "bench" / identity(config)
     rows = []
     for name in config.attacks:
@@ -126,7 +132,8 @@ def main(config: Config) -> list[dict[str, Any]]:
         if found is None or (len(found) == 1 and not missing):
             found = measure(name, contest, predict, images, labels, config.seed)
             files.replace(path, files.as_json(found))
-        rich.print(f"{name}: measured" + (f" alone ({_reason(contest)})" if missing else ""))
+        alone = f" (alone: {_reason(contest)})" if missing else ""
+        rich.print(rich.markup.escape(f"{name} is measured{alone}"))
         rows += found
     rich.print(table(rows, len(images)))
     rich.print(f"Rows: {files.replace(folder / 'rows.json', files.as_json(rows))}")
@@ -179,10 +186,8 @@ def measure(
     if peer and not peer.missing():
         theirs = functools.partial(peer.run, predict, images, labels)
         sides.append((peer.library, *timed(theirs)))
-    allowed = getattr(contest.attack, "eps", None)
-    norm = getattr(contest.attack, "norm", "l2")
-    length = jax.vmap(metrics.linf if norm == "linf" else metrics.l2)
-    sizes = [np.asarray(length(images, found)) for _, found, _, _ in sides]
+    allowed, norm = contest.eps, contest.norm
+    sizes = [_length(found - images, norm) for _, found, _, _ in sides]
     fooled = [
         _fooled(predict, found, labels) & (allowed is None or size <= allowed * (1 + 1e-4))
         for (_, found, _, _), size in zip(sides, sizes, strict=True)
@@ -196,7 +201,7 @@ def measure(
             eps=allowed,
             images=len(images),
             fooled=int(hit.sum()),
-            median_norm=float(np.median(size[both])) if contest.minimal and both.any() else None,
+            median_norm=float(np.median(size[both])) if allowed is None and both.any() else None,
             gradients=cost.gradients / len(images),
             forwards=cost.forwards / len(images),
             seconds=clock.seconds,
@@ -219,6 +224,12 @@ def timed(run: Callable[[Cost], np.ndarray]) -> tuple[np.ndarray, Cost, Clock]:
     return found, cost, clock
 
 
+def _length(changes: np.ndarray, norm: str) -> np.ndarray:
+    """Returns the norm of each change, of "l0" how many values are changed."""
+    order = {"linf": np.inf, "l2": 2, "l1": 1, "l0": 0}[norm]
+    return np.linalg.norm(changes.reshape(len(changes), -1), ord=order, axis=1)
+
+
 def _fooled(predict: Any, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Whether images that lie in [0, 1] are taken for another class."""
     inside = (images >= 0) & (images <= 1)
@@ -227,11 +238,16 @@ def _fooled(predict: Any, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def table(rows: list[dict[str, Any]], count: int) -> rich.table.Table:
-    """Returns the rows as a table for the console, with gradients and forwards per image."""
-    made = rich.table.Table(title=f"{count} images; costs per image, seconds for all", box=None)
+    """Returns the rows as a table for the console."""
+    caption = (
+        "grads, looks: gradients, and forward passes without one, per image; ours without the two "
+        "looks by which an attack, and each part of one, is judged. Ours stop at the first image "
+        "that fools. s: seconds for all images; + s: of compiling."
+    )
+    made = rich.table.Table(title=f"{count} images", caption=caption, box=None)
     for name in ("attack", "library"):
         made.add_column(name, no_wrap=True)
-    for name in ("fooled", "median", "norm", "gradients", "forwards", "s", "compile"):
+    for name in ("fooled", "median", "in", "grads", "looks", "s", "+ s"):
         made.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         size = row["median_norm"]
@@ -251,7 +267,9 @@ def _reason(contest: Contest) -> str:
     peer = contest.peer
     if peer is None:
         return contest.why
-    return f"{peer.missing()} is not installed: pip install -e '.[peers]'"
+    # torchattacks asks for a version of requests that others do not bear
+    options = "--no-deps torchattacks" if peer.library == "torchattacks" else "-e '.[peers]'"
+    return f"{peer.missing()} is not installed: pip install {options}"
 
 
 if __name__ == "__main__":
