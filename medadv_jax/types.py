@@ -82,7 +82,8 @@ class Result(NamedTuple):
       steps: How many steps were taken, int32.
       gradients: How many gradients (backward passes) were computed, int32.
       forwards: How many images the attack evaluated the model on without a gradient, int32; the
-        two looks at the clean and the returned image, by which it is judged, are not counted.
+        two looks at the clean and the returned image, by which an attack and each part of one is
+        judged, are not counted.
       flat: Whether a gradient was zero or not finite, so that a step could not be taken.
       misclassified: Whether the model was wrong on the clean image.
       notes: What an attack that ran had to do otherwise than its name says, such as the loss that
