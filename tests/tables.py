@@ -232,7 +232,7 @@ ATTACKS = {
         attacks.FAB(norm="linf", eps=0.1, steps=14, random_start=True), {}, "linf", "eps"
     ),
     "fab_targeted": AttackRow(
-        attacks.FAB(norm="l1", steps=17, search=0),
+        attacks.FAB(norm="l1", steps=20, search=0),
         NO_BALL | NO_SIZE,
         budget="steps",
         less=1,

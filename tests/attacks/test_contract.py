@@ -79,7 +79,7 @@ def usual(row):
 
 
 def assert_same(one, two, **tolerance):
-    chex.assert_trees_all_close(one, two, **({"rtol": 0, "atol": 3e-6} | tolerance))
+    chex.assert_trees_all_close(one, two, **({"rtol": 0, "atol": 1e-6} | tolerance))
 
 
 def keeps_shape_and_dtype(row):
