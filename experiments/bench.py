@@ -126,18 +126,28 @@ def main(config: Config) -> list[dict[str, Any]]:
     rows = []
     for name in config.attacks:
         path = folder / f"{name}.json"
-        contest = CONTESTS[name](budget)
+        contest = available(CONTESTS[name](budget))
         found = json.loads(path.read_text()) if path.exists() else None
-        missing = contest.peer.missing() if contest.peer else contest.why
-        if found is None or (len(found) == 1 and not missing):
+        if found is None or (len(found) == 1 and contest.peer):
             found = measure(name, contest, predict, images, labels, config.seed)
             files.replace(path, files.as_json(found))
-        alone = f" (alone: {_reason(contest)})" if missing else ""
+        alone = "" if contest.peer else f" (alone: {contest.why})"
         rich.print(rich.markup.escape(f"{name} is measured{alone}"))
         rows += found
     rich.print(table(rows, len(images)))
     rich.print(f"Rows: {files.replace(folder / 'rows.json', files.as_json(rows))}")
     return rows
+
+
+def available(contest: Contest) -> Contest:
+    """Returns a contest without its peer, and why, where the peer is not installed."""
+    missing = contest.peer.missing() if contest.peer else ""
+    if not missing:
+        return contest
+    # torchattacks asks for a version of requests that others do not bear
+    options = "--no-deps torchattacks" if "torchattacks" in missing else "-e '.[peers]'"
+    why = f"{missing} is not installed: pip install {options}"
+    return contest._replace(peer=None, why=why)
 
 
 def identity(config: Config) -> str:
@@ -182,10 +192,9 @@ def measure(
         return np.asarray(result.images)
 
     sides = [("medadv_jax", *timed(ours))]
-    peer = contest.peer
-    if peer and not peer.missing():
-        theirs = functools.partial(peer.run, predict, images, labels)
-        sides.append((peer.library, *timed(theirs)))
+    if contest.peer:
+        theirs = functools.partial(contest.peer.run, predict, images, labels)
+        sides.append((contest.peer.library, *timed(theirs)))
     allowed, norm = contest.eps, contest.norm
     sizes = [_length(found - images, norm) for _, found, _, _ in sides]
     fooled = [
@@ -261,15 +270,6 @@ def table(rows: list[dict[str, Any]], count: int) -> rich.table.Table:
             *(f"{row[key]:.1f}" for key in ("seconds", "compile_seconds")),
         )
     return made
-
-
-def _reason(contest: Contest) -> str:
-    peer = contest.peer
-    if peer is None:
-        return contest.why
-    # torchattacks asks for a version of requests that others do not bear
-    options = "--no-deps torchattacks" if peer.library == "torchattacks" else "-e '.[peers]'"
-    return f"{peer.missing()} is not installed: pip install {options}"
 
 
 if __name__ == "__main__":

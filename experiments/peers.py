@@ -22,10 +22,12 @@ Found = Callable[[Any, np.ndarray, np.ndarray, Cost], np.ndarray]
 def _quiet() -> Iterator[None]:
     """Keeps the libraries' warnings and progress to themselves."""
     logging.disable(logging.WARNING)
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    logging.disable(logging.NOTSET)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 class Peer(NamedTuple):
@@ -33,12 +35,10 @@ class Peer(NamedTuple):
 
     Attributes:
       library: Name of the package that has it, as it is imported.
-      name: What it is called there.
       run: The attack.
     """
 
     library: str
-    name: str
     run: Found
 
     def missing(self) -> str:
@@ -86,10 +86,10 @@ def foolbox(name: str, eps: float | None = None, *, least_likely: bool = False, 
             attack = getattr(library.attacks, name)(**options)
             return np.asarray(attack(model, jax.numpy.asarray(images), goal, epsilons=eps)[1])
 
-    return Peer("foolbox", name, run)
+    return Peer("foolbox", run)
 
 
-def _on_torch(library: str, name: str, run: Callable[[Any, Any, Any], Any]) -> Peer:
+def _on_torch(library: str, run: Callable[[Any, Any, Any], Any]) -> Peer:
     """Makes a Peer of an attack on a torch module, images `(b, c, h, w)` and labels."""
 
     def found(predict: Any, images: np.ndarray, labels: np.ndarray, cost: Cost) -> np.ndarray:
@@ -101,7 +101,7 @@ def _on_torch(library: str, name: str, run: Callable[[Any, Any, Any], Any]) -> P
             found = found.detach().numpy() if hasattr(found, "detach") else found
         return np.moveaxis(found, 1, -1)
 
-    return Peer(library, name, found)
+    return Peer(library, found)
 
 
 def torchattacks(name: str, **options: Any) -> Peer:
@@ -112,7 +112,7 @@ def torchattacks(name: str, **options: Any) -> Peer:
             images, labels
         )
 
-    return _on_torch("torchattacks", name, run)
+    return _on_torch("torchattacks", run)
 
 
 def authors(module: str, name: str, norm: str, **options: Any) -> Peer:
@@ -130,7 +130,7 @@ def authors(module: str, name: str, norm: str, **options: Any) -> Peer:
         attack = part(model, norm=norm.capitalize(), device="cpu", **options)
         return attack.perturb(images, labels)
 
-    return _on_torch("pyautoattack", name, run)
+    return _on_torch("pyautoattack", run)
 
 
 def autoattack(eps: float, norm: str, num_classes: int) -> Peer:
@@ -143,7 +143,7 @@ def autoattack(eps: float, norm: str, num_classes: int) -> Peer:
         attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = classes
         return attack.run_standard_evaluation(images, labels, batch_size=len(images))[0]
 
-    return _on_torch("pyautoattack", "AutoAttack", run)
+    return _on_torch("pyautoattack", run)
 
 
 def art(name: str, num_classes: int, **options: Any) -> Peer:
@@ -165,4 +165,4 @@ def art(name: str, num_classes: int, **options: Any) -> Peer:
             images.numpy(), np.eye(num_classes)[likeliest[:, -2]]
         )
 
-    return _on_torch("art", name, run)
+    return _on_torch("art", run)

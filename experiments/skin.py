@@ -141,7 +141,7 @@ def main(config: Config) -> list[dict[str, Any]]:
     # Drawn at random even when all are taken: the report shows the first, of many classes then.
     test = test.take(config.limit or len(test), seed=config.seed)
     predicts = {name: network.predict for name, network in nets.items()}
-    validation = data.batches(
+    validation = lambda: data.batches(
         source(config, "validation"), config.batch_size, image_size=config.image_size
     )
     found = evaluate.run(

@@ -1,5 +1,6 @@
 """The noise and the attacks of experiments.skin by name."""
 
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
@@ -31,46 +32,36 @@ Perturbation = Literal[
     "universal",
 ]
 
-EARLY = (
-    "bim",
-    "mim",
-    "pgd",
-    "apgd",
-    "square",
-    "autoattack",
-    "deepfool",
-    "carlini_wagner",
-    "ead",
-    "lbfgs",
-    "fab",
-    "saliency_map",
-    "hop_skip_jump",
-)
+WHOLE = ("gaussian_noise", "uniform_noise", "sign_noise", "fgsm", "step_ll", "rfgsm", "universal")
+"""Those that take their whole size, also where the network is wrong before."""
+EARLY = tuple(name for name in typing.get_args(Perturbation) if name not in WHOLE)
 """Those that stop when they have fooled and leave alone what is wrong before."""
 
 
 def perturbations(
-    config: Any, predicts: Mapping[str, Predict], validation: Iterable[Batch]
+    config: Any, predicts: Mapping[str, Predict], validation: Callable[[], Iterable[Batch]]
 ) -> dict[str, Any]:
     """Returns what the flag `--attacks` names, each with its sizes.
 
     Args:
       config: A `skin.Config`.
       predicts: The networks by name.
-      validation: Images that what has to be fitted to a network is fitted on.
+      validation: Returns the images that what has to be fitted to a network is fitted on.
     """
     sized, minimal = _sized(config), _minimal(config)
     sizes = sorted({config.eps, *config.sweep})
     made: dict[str, Any] = {}
     for name in config.attacks:
         if name == "universal":
+            batches = validation()
             made[name] = {
-                model: [_universal(config, predict, validation, eps) for eps in sizes]
+                model: [_universal(config, predict, batches, eps) for eps in sizes]
                 for model, predict in predicts.items()
             }
+        elif name in sized:
+            made[name] = [sized[name](eps) for eps in sizes]
         else:
-            several = [sized[name](eps) for eps in sizes] if name in sized else [minimal[name]]
-            made[name] = several
+            made[name] = [minimal[name]]
     return made
 
 

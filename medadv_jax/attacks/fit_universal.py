@@ -8,6 +8,7 @@ import jax
 import rich.progress
 
 from medadv_jax.attacks import checks, universal_passes as passes
+from medadv_jax.attacks.run import as_pytree
 from medadv_jax.attacks.universal import UniversalPerturbation
 from medadv_jax.attacks.universal_passes import Norm
 from medadv_jax.types import Attack, Batch
@@ -119,9 +120,7 @@ def fit_universal(
         together = not getattr(attack, "minimal", False)
     if getattr(attack, "random_start", False):
         attack = dataclasses.replace(attack, random_start=False)  # pyright: ignore
-    is_leaf = jax.tree.structure(predict) == jax.tree.structure(0)
-    predict = jax.tree_util.Partial(predict) if is_leaf else predict
-    task = passes.Task(attack, predict, batches, float(eps), norm, target, together)
+    task = passes.Task(attack, as_pytree(predict), batches, float(eps), norm, target, together)
     state, bases = passes.begin(task)
     best, rates = state, []
     with rich.progress.Progress(transient=True, disable=not progress) as bar:

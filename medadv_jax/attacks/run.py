@@ -82,11 +82,11 @@ def run(
         checks.pixels(images, mask)
     with _bar(progress) as bar:
         engine = Engine(batch_size=batch_size, progress=bar)
-        result = engine(attack, keys, _as_pytree(predict), images, labels, targets, mask=mask)
+        result = engine(attack, keys, as_pytree(predict), images, labels, targets, mask=mask)
         return result._replace(notes=tuple(engine.notes))
 
 
-def _as_pytree(predict: Any) -> Any:
+def as_pytree(predict: Any) -> Any:
     """Makes a plain function a pytree without leaves, so that it can enter a compiled function."""
     is_leaf = jax.tree.structure(predict) == jax.tree.structure(0)
     return jax.tree_util.Partial(predict) if is_leaf else predict

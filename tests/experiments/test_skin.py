@@ -38,7 +38,7 @@ def test_there_is_a_row_for_everything(config, rows):
     assert all(set(row) == set(report.KEYS) for row in rows)
     found = {(row["model"], row["source"], row["perturbation"], row["eps"]) for row in rows}
     expected = {(model, None, "clean", None) for model in config.models}
-    for name, made in skin_attacks.perturbations(config, {}, []).items():
+    for name, made in skin_attacks.perturbations(config, {}, list).items():
         for attack in made:
             size = attack.size and float(getattr(attack, attack.size))
             sources = [None] if name.endswith("noise") else config.models
@@ -85,7 +85,7 @@ def test_those_that_stop_early_are_known(config):
     every = dataclasses.replace(config, attacks=tuple(names))
     early = {
         name
-        for name, (made, *_) in skin_attacks.perturbations(every, {}, []).items()
+        for name, (made, *_) in skin_attacks.perturbations(every, {}, list).items()
         if getattr(made, "minimal", False) or getattr(made, "until_fooled", name == "autoattack")
     }
     assert early == set(skin_attacks.EARLY)
