@@ -19,3 +19,12 @@ def image_folder():
         return root
 
     return write
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """An empty folder for the runs of a test file, and for the records that they prepare."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDADV_CACHE", str(folder / "cache"))
+        yield folder

@@ -16,11 +16,8 @@ foolbox_missing = bool(peers.foolbox("LinfPGD").missing())
 
 
 @pytest.fixture(scope="module")
-def config(image_folder, tmp_path_factory):
-    root = tmp_path_factory.mktemp("runs")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("MEDADV_CACHE", str(root / "cache"))
-    yield bench.Config(
+def config(image_folder, root):
+    return bench.Config(
         attacks=("fgsm", "deepfool_l2", "rfgsm"),
         eps=0.02,
         limit=5,
@@ -31,7 +28,6 @@ def config(image_folder, tmp_path_factory):
         batch_size=8,
         workdir=root,
     )
-    patch.undo()
 
 
 @pytest.mark.skipif(foolbox_missing, reason="foolbox is not installed")

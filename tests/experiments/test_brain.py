@@ -12,11 +12,8 @@ BUDGET = ("fgsm", "pgd", "pgd_dice", "segpgd", "cospgd", "sea")
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    root = tmp_path_factory.mktemp("runs")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("MEDADV_CACHE", str(root / "cache"))
-    yield brain.Config(
+def config(root):
+    return brain.Config(
         data="brain_phantom",
         spacing=4.5,
         models=("unet",),
@@ -31,7 +28,6 @@ def config(tmp_path_factory):
         sea_steps=3,
         workdir=root,
     )
-    patch.undo()
 
 
 @pytest.fixture(scope="module")

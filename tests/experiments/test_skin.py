@@ -10,11 +10,8 @@ from medadv_jax import attacks, report
 
 
 @pytest.fixture(scope="module")
-def config(image_folder, tmp_path_factory):
-    root = tmp_path_factory.mktemp("runs")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("MEDADV_CACHE", str(root / "cache"))
-    yield skin.Config(
+def config(image_folder, root):
+    return skin.Config(
         data="folder",
         data_dir=image_folder(root / "images"),
         models=("mobilenet",),
@@ -26,7 +23,6 @@ def config(image_folder, tmp_path_factory):
         limit=8,
         workdir=root,
     )
-    patch.undo()
 
 
 @pytest.fixture(scope="module")
